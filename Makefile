@@ -1,0 +1,36 @@
+# etl_ext: built with PGXS. The version lives in etl_ext.control and nowhere else.
+EXTENSION   = etl_ext
+MODULE_big  = etl_ext
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" etl_ext.control)
+
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
+
+# The install script is the parts in the order of their numbers.
+INSTALL_SQL   = $(sort $(wildcard sql/install/*.sql))
+DATA_built    = $(EXTENSION)--$(EXTVERSION).sql
+DATA          = $(wildcard sql/upgrade/*--*--*.sql)
+
+PG_CPPFLAGS = -I$(srcdir)/src -DETL_VERSION='"$(EXTVERSION)"'
+PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
+              -Wno-missing-field-initializers -fvisibility=hidden -MMD -MP
+EXTRA_CLEAN = $(OBJS:.o=.d) output_iso tmp_check tmp_check_iso
+
+REGRESS        = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS_OPTS   = --load-extension=postgres_fdw --temp-instance=tmp_check --temp-config=test/etl_ext.conf
+ISOLATION      = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso --temp-instance=tmp_check_iso \
+                 --temp-config=test/etl_ext.conf
+TAP_TESTS   = 1
+PROVE_TESTS = test/t/*.pl
+
+# JIT gains nothing from a module whose time goes into SQL, and bitcode would need clang on every machine.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(EXTENSION)--$(EXTVERSION).sql: $(INSTALL_SQL) etl_ext.control
+	cat $(INSTALL_SQL) > $@
+
+-include $(OBJS:.o=.d)

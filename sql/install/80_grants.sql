@@ -1,0 +1,37 @@
+-- Reading: whoever may use the schema sees the pipelines of roles that he is a member of. Writing: only the functions.
+
+GRANT SELECT ON ALL TABLES IN SCHEMA etl TO PUBLIC;
+
+
+ALTER TABLE etl.pipeline ENABLE ROW LEVEL SECURITY;
+CREATE POLICY pipeline_member ON etl.pipeline FOR SELECT
+  USING (pg_has_role(current_user, owner, 'MEMBER'));
+
+-- The subquery on etl.pipeline is itself under the policy above.
+ALTER TABLE etl.task ENABLE ROW LEVEL SECURITY;
+CREATE POLICY task_member ON etl.task FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = task.pipeline_id));
+ALTER TABLE etl.task_dependency ENABLE ROW LEVEL SECURITY;
+CREATE POLICY task_dependency_member ON etl.task_dependency FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = task_dependency.pipeline_id));
+ALTER TABLE etl.run ENABLE ROW LEVEL SECURITY;
+CREATE POLICY run_member ON etl.run FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = run.pipeline_id));
+ALTER TABLE etl.task_run ENABLE ROW LEVEL SECURITY;
+CREATE POLICY task_run_member ON etl.task_run FOR SELECT
+  USING (EXISTS (SELECT FROM etl.run AS r WHERE r.run_id = task_run.run_id));
+ALTER TABLE etl.quarantine ENABLE ROW LEVEL SECURITY;
+CREATE POLICY quarantine_member ON etl.quarantine FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = quarantine.pipeline_id));
+ALTER TABLE etl.check_result ENABLE ROW LEVEL SECURITY;
+CREATE POLICY check_result_member ON etl.check_result FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = check_result.pipeline_id));
+ALTER TABLE etl.batch ENABLE ROW LEVEL SECURITY;
+CREATE POLICY batch_member ON etl.batch FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = batch.task_id));
+ALTER TABLE etl.watermark ENABLE ROW LEVEL SECURITY;
+CREATE POLICY watermark_member ON etl.watermark FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = watermark.task_id));
+ALTER TABLE etl.consumed ENABLE ROW LEVEL SECURITY;
+CREATE POLICY consumed_member ON etl.consumed FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = consumed.task_id));

@@ -1,0 +1,13 @@
+-- Definitions and progress go into pg_dump with their sequences, so that a restored warehouse continues where the
+-- dumped one stood. The sequences of runs go along to keep old numbers from being given out again.
+SELECT pg_extension_config_dump('etl.pipeline', '');
+SELECT pg_extension_config_dump('etl.pipeline_pipeline_id_seq', '');
+SELECT pg_extension_config_dump('etl.task', '');
+SELECT pg_extension_config_dump('etl.task_task_id_seq', '');
+SELECT pg_extension_config_dump('etl.task_dependency', '');
+SELECT pg_extension_config_dump('etl.batch', '');
+SELECT pg_extension_config_dump('etl.batch_batch_id_seq', '');
+SELECT pg_extension_config_dump('etl.watermark', '');
+SELECT pg_extension_config_dump('etl.consumed', '');
+SELECT pg_extension_config_dump('etl.run_run_id_seq', '');
+SELECT pg_extension_config_dump('etl.task_run_task_run_id_seq', '');

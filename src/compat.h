@@ -1,0 +1,68 @@
+/*
+ * compat.h
+ *		The differences between PostgreSQL 15, 16, 17 and 18 that the code meets. The only file that looks at
+ *		PG_VERSION_NUM.
+ */
+#ifndef ETL_COMPAT_H
+#define ETL_COMPAT_H
+
+#include "nodes/parsenodes.h"
+#include "parser/parse_relation.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "storage/sinvaladt.h"
+#include "utils/guc.h"
+
+#if PG_VERSION_NUM < 150000
+#error "etl_ext needs PostgreSQL 15 or later"
+#endif
+
+/* PostgreSQL 18 requires the version macro with the module's name. */
+#if PG_VERSION_NUM >= 180000
+#define ETL_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "etl_ext", .version = ETL_VERSION)
+#else
+#define ETL_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/* Process that holds a virtual transaction; NULL when it is gone. 17 replaced backend ids by proc numbers. */
+static inline PGPROC *
+etl_compat_vxid_proc(const VirtualTransactionId *vxid)
+{
+#if PG_VERSION_NUM >= 170000
+	return ProcNumberGetProc(vxid->procNumber);
+#else
+	return BackendIdGetProc(vxid->backendId);
+#endif
+}
+
+/* A range table entry that turns into a subquery is no longer checked for relation privileges. */
+static inline void
+etl_compat_clear_perms(RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 160000
+	rte->perminfoindex = 0;
+#else
+	rte->requiredPerms = 0;
+	rte->checkAsUser = InvalidOid;
+	rte->selectedCols = NULL;
+	rte->insertedCols = NULL;
+	rte->updatedCols = NULL;
+	rte->extraUpdatedCols = NULL;
+#endif
+}
+
+/* 16 gave new-style names to the functions that check privileges on objects; the arguments are the same. */
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
+#include "utils/acl.h"
+#define etl_compat_database_aclcheck(oid, role, mode) object_aclcheck(DatabaseRelationId, oid, role, mode)
+#define etl_compat_namespace_aclcheck(oid, role, mode) object_aclcheck(NamespaceRelationId, oid, role, mode)
+#else
+#include "utils/acl.h"
+#define etl_compat_database_aclcheck(oid, role, mode) pg_database_aclcheck(oid, role, mode)
+#define etl_compat_namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
+#endif
+
+#endif							/* ETL_COMPAT_H */

@@ -1,0 +1,30 @@
+/*
+ * errors.h
+ *		SQLSTATEs of etl_ext's own refusals. Class ZE is outside the ranges that the SQL standard reserves and that
+ *		PostgreSQL uses. Documented in docs/reference.md.
+ */
+#ifndef ETL_ERRORS_H
+#define ETL_ERRORS_H
+
+#include "utils/elog.h"
+
+/* The tasks of a pipeline would depend on each other in a circle. */
+#define ERRCODE_ETL_CYCLE MAKE_SQLSTATE('Z', 'E', '0', '0', '1')
+/* A run that somebody waited for ended as failed. */
+#define ERRCODE_ETL_RUN_FAILED MAKE_SQLSTATE('Z', 'E', '0', '0', '2')
+/* A check, or a gate before the commit of a task, failed. */
+#define ERRCODE_ETL_CHECK_FAILED MAKE_SQLSTATE('Z', 'E', '0', '0', '3')
+/* An attempt is no longer the current one and may not commit. */
+#define ERRCODE_ETL_STALE_ATTEMPT MAKE_SQLSTATE('Z', 'E', '0', '0', '4')
+/* on_overlap => 'error' and another run is active. */
+#define ERRCODE_ETL_OVERLAP MAKE_SQLSTATE('Z', 'E', '0', '0', '5')
+/* The pipeline is paused. */
+#define ERRCODE_ETL_PAUSED MAKE_SQLSTATE('Z', 'E', '0', '0', '6')
+/* A source returned fewer rows than it says it has. */
+#define ERRCODE_ETL_SHORT_READ MAKE_SQLSTATE('Z', 'E', '0', '0', '7')
+/* A worker ended without a word: killed, or it could not start. */
+#define ERRCODE_ETL_WORKER_LOST MAKE_SQLSTATE('Z', 'E', '0', '0', '8')
+/* An attempt took longer than the timeout of its task. */
+#define ERRCODE_ETL_TIMEOUT MAKE_SQLSTATE('Z', 'E', '0', '0', '9')
+
+#endif							/* ETL_ERRORS_H */

@@ -1,0 +1,96 @@
+/*
+ * etl_ext.h
+ *		The definitions that every module shares: a pipeline and a task as they stand in the catalog.
+ *
+ * Strings are palloc'd; NULL (or n = 0) means that the option was not given.
+ */
+#ifndef ETL_EXT_H
+#define ETL_EXT_H
+
+#include "datatype/timestamp.h"
+#include "utils/jsonb.h"
+
+typedef enum EtlTaskKind
+{
+	ETL_TASK_EXTRACT,
+	ETL_TASK_LOAD,
+	ETL_TASK_AGGREGATE,
+	ETL_TASK_SQL,
+	ETL_TASK_CHECK
+} EtlTaskKind;
+
+/* A list of names, as in a text[] column. */
+typedef struct EtlNames
+{
+	int			n;
+	char	  **name;
+} EtlNames;
+
+typedef struct EtlPipeline
+{
+	int64		pipeline_id;
+	char	   *name;
+	char	   *description;
+	Oid			owner;			/* InvalidOid: the role is gone */
+	char	   *owner_name;
+	char	   *schedule;
+	char	   *timezone;
+	int			max_parallel;
+	char	   *on_overlap;
+	Interval   *run_timeout;
+	Jsonb	   *tags;
+	bool		paused;
+} EtlPipeline;
+
+typedef struct EtlTask
+{
+	int64		task_id;
+	int64		pipeline_id;
+	char	   *name;
+	EtlTaskKind kind;
+
+	/* extract */
+	char	   *source;
+	char	   *target;			/* also load, aggregate and check */
+	char	   *cursor_column;
+	EtlNames	primary_key;
+	Interval   *lag;
+	char	   *filter;			/* also check */
+	EtlNames	columns;		/* also check */
+	int			chunk_rows;		/* 0: etl.chunk_rows */
+
+	/* load, aggregate */
+	char	   *query;
+	EtlNames	key;
+	char	   *mode;
+	char	   *order_by;
+
+	/* sql */
+	char	   *command;
+
+	/* check */
+	char	   *check_type;
+	char	   *expression;
+	char	   *warn;
+	char	   *fail;
+	char	   *gate;
+
+	/* all */
+	EtlNames	depends_on;		/* name == NULL: everything is inferred */
+	bool		has_retry_delays;
+	int			n_retry_delays;
+	Interval   *retry_delays;
+	Interval   *timeout;
+	char	   *trigger_rule;
+	int			priority;
+	Oid			owner;			/* of the task or, if it has none, of its pipeline; InvalidOid: gone */
+	char	   *owner_name;
+	bool		enabled;
+	Jsonb	   *tags;
+	char	   *description;
+	char	   *search_path;
+	EtlNames	reads;
+	EtlNames	writes;
+} EtlTask;
+
+#endif							/* ETL_EXT_H */

@@ -1,0 +1,10 @@
+/* guc.h: settings of etl_ext; each variable has the name of its setting. */
+#ifndef ETL_GUC_H
+#define ETL_GUC_H
+
+extern int	etl_chunk_rows;		/* etl.chunk_rows, rows */
+extern int	etl_max_workers;	/* etl.max_workers, processes per database */
+
+extern void etl_guc_init(void);
+
+#endif							/* ETL_GUC_H */

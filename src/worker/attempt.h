@@ -1,0 +1,53 @@
+/*
+ * attempt.h
+ *		One attempt of a task, as the code that does the work sees it. The same code serves a worker, which commits
+ *		after each step, and mode => 'inline', where every step is part of the caller's transaction.
+ *
+ * A task kind's run function (etl_extract_run, etl_load_run, ...) is called with a step open: in a transaction, with an
+ * active snapshot, as the task's owner, with search_path = pg_catalog, pg_temp. It may close the step and open the next
+ * one with etl_attempt_step, and returns with a step open. What it leaves uncommitted is committed by the executor in
+ * one transaction with the gate checks and the state of the attempt.
+ */
+#ifndef ETL_ATTEMPT_H
+#define ETL_ATTEMPT_H
+
+#include "etl_ext.h"
+#include "lib/stringinfo.h"
+
+typedef struct EtlCounts
+{
+	int64		read;
+	int64		inserted;
+	int64		updated;
+	int64		unchanged;
+	int64		deleted;
+	int64		rejected;
+	int64		bytes;
+} EtlCounts;
+
+typedef struct EtlAttempt
+{
+	int64		run_id;
+	int64		task_run_id;
+	const EtlTask *task;
+	bool		full_refresh;
+	bool		is_inline;
+	MemoryContext context;		/* lives as long as the attempt, over all steps */
+
+	/* What the work leaves behind; written to etl.task_run at each step. Strings live in context. */
+	EtlCounts	counts;
+	const char *reader;			/* extract: which reader fetched the rows */
+	const char *sql;			/* main statement */
+	StringInfo	message;		/* what a person should know; may be empty */
+} EtlAttempt;
+
+/* Commits what was done so far with the counts (fenced: ZE004 if the attempt is no longer current) and goes on. */
+extern void etl_attempt_step(EtlAttempt *attempt);
+
+/* Adds a sentence to attempt->message. */
+extern void etl_attempt_note(EtlAttempt *attempt, const char *format,...) pg_attribute_printf(2, 3);
+
+/* Switches search_path to that of the task's author, for parsing and running what he wrote; undo with AtEOXact_GUC. */
+extern int	etl_attempt_author_path(const EtlTask *task);
+
+#endif							/* ETL_ATTEMPT_H */
