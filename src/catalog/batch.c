@@ -1,0 +1,88 @@
+/*
+ * batch.c
+ *		etl.batch: the batches of every raw table. See batch.h.
+ */
+#include "postgres.h"
+
+#include "catalog/batch.h"
+#include "catalog/pg_type_d.h"
+#include "catalog/spi.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* etl_batch_next draws the next batch number. */
+int64
+etl_batch_next(void)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT nextval('etl.batch_batch_id_seq') AS batch_id",
+	};
+	EtlScope scope;
+	EtlRow row;
+	int64 result;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, NULL, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	result = etl_row_int64(&row, "batch_id");
+	etl_catalog_end(&scope);
+	return result;
+}
+
+/* etl_batch_insert records a batch; a task or run number of 0 is NULL. */
+void
+etl_batch_insert(const EtlBatch *batch)
+{
+	static EtlStatement statement = {
+		.sql =
+			"INSERT INTO etl.batch (batch_id, target, task_id, run_id, task_run_id, row_count, byte_count,"
+			" cursor_from, cursor_to, loaded_at) VALUES ($1, $2, nullif($3, 0), nullif($4, 0), nullif($5, 0), $6, $7,"
+			" $8, $9, $10)",
+		.nargs = 10,
+		.argtype = {INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+	};
+	Datum value[10];
+	char null[11] = "          ";
+
+	value[0] = Int64GetDatum(batch->batch_id);
+	value[1] = CStringGetTextDatum(batch->target);
+	value[2] = Int64GetDatum(batch->task_id);
+	value[3] = Int64GetDatum(batch->run_id);
+	value[4] = Int64GetDatum(batch->task_run_id);
+	value[5] = Int64GetDatum(batch->row_count);
+	value[6] = Int64GetDatum(batch->byte_count);
+	value[7] = etl_arg_text(batch->cursor_from, &null[7]);
+	value[8] = etl_arg_text(batch->cursor_to, &null[8]);
+	value[9] = TimestampTzGetDatum(batch->loaded_at);
+	(void) etl_catalog_call(&statement, value, null, SPI_OK_INSERT);
+}
+
+/* etl_batch_range sums up the batches of target above after. */
+bool
+etl_batch_range(const char *target, int64 after, EtlBatchRange *range)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT max(batch_id) AS last, sum(row_count)::bigint AS rows, min(loaded_at) AS loaded_from,"
+			   " max(loaded_at) AS loaded_to FROM etl.batch WHERE target = $1 AND batch_id > $2",
+		.nargs = 2,
+		.argtype = {TEXTOID, INT8OID},
+	};
+	Datum value[2] = {CStringGetTextDatum(target), Int64GetDatum(after)};
+	EtlScope scope;
+	EtlRow row;
+	bool found;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	found = !etl_row_isnull(&row, "last");
+	if (found)
+	{
+		range->last = etl_row_int64(&row, "last");
+		range->rows = etl_row_int64(&row, "rows");
+		range->loaded_from = etl_row_time(&row, "loaded_from");
+		range->loaded_to = etl_row_time(&row, "loaded_to");
+	}
+	etl_catalog_end(&scope);
+	return found;
+}
