@@ -1,0 +1,209 @@
+/*
+ * pipeline.c
+ *		The table etl.pipeline.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "catalog/pipeline.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+/* Columns with defaults get them here, so that a definition may leave them out. */
+#define PIPELINE_COLUMNS \
+	"r.pipeline_id, r.name, r.description, r.owner::oid AS owner, r.owner::text AS owner_name, r.schedule, " \
+	"coalesce(r.timezone, 'UTC') AS timezone, coalesce(r.max_parallel, 4) AS max_parallel, " \
+	"coalesce(r.on_overlap, 'skip') AS on_overlap, r.run_timeout, coalesce(r.tags, '{}') AS tags, " \
+	"coalesce(r.paused, false) AS paused"
+
+/* read_pipeline makes the struct from a row of PIPELINE_COLUMNS. */
+static EtlPipeline *
+read_pipeline(const EtlRow *row)
+{
+	EtlPipeline *pipeline = MemoryContextAllocZero(row->context, sizeof(EtlPipeline));
+
+	pipeline->pipeline_id = etl_row_int64(row, "pipeline_id");
+	pipeline->name = etl_row_text(row, "name");
+	pipeline->description = etl_row_text(row, "description");
+	pipeline->owner = etl_row_oid(row, "owner");
+	pipeline->owner_name = etl_row_text(row, "owner_name");
+	pipeline->schedule = etl_row_text(row, "schedule");
+	pipeline->timezone = etl_row_text(row, "timezone");
+	pipeline->max_parallel = etl_row_int32(row, "max_parallel");
+	pipeline->on_overlap = etl_row_text(row, "on_overlap");
+	pipeline->run_timeout = etl_row_interval(row, "run_timeout");
+	pipeline->tags = etl_row_jsonb(row, "tags");
+	pipeline->paused = etl_row_bool(row, "paused");
+	return pipeline;
+}
+
+/* etl_pipeline_find returns the pipeline of that name or NULL; lock: keeps others from changing it until commit. */
+EtlPipeline *
+etl_pipeline_find(const char *name, bool lock)
+{
+	static EtlStatement find = {
+		"SELECT " PIPELINE_COLUMNS " FROM etl.pipeline AS r WHERE r.name = $1", 1, {TEXTOID}};
+	static EtlStatement find_lock = {
+		"SELECT " PIPELINE_COLUMNS " FROM etl.pipeline AS r WHERE r.name = $1 FOR NO KEY UPDATE", 1, {TEXTOID}};
+	EtlScope	scope;
+	EtlPipeline *pipeline = NULL;
+	Datum		value = CStringGetTextDatum(name);
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(lock ? &find_lock : &find, &value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow		row = etl_catalog_row(&scope, 0);
+
+		pipeline = read_pipeline(&row);
+	}
+	etl_catalog_end(&scope);
+	return pipeline;
+}
+
+/*
+ * etl_pipeline_get returns the pipeline of that name for a caller who wants to use or change it, locked against other
+ * changes. Errors: 42704 if there is none, 42501 if the caller is no member of its owner.
+ */
+EtlPipeline *
+etl_pipeline_get(const char *name)
+{
+	EtlPipeline *pipeline = etl_pipeline_find(name, true);
+
+	if (pipeline == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("pipeline \"%s\" does not exist", name),
+				 errhint("SELECT name FROM etl.pipeline lists the pipelines; etl.create_pipeline makes one.")));
+	if (!has_privs_of_role(GetUserId(), pipeline->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for pipeline \"%s\"", name),
+				 errdetail("It belongs to role \"%s\".", pipeline->owner_name),
+				 errhint("Ask for membership in that role, or for a pipeline of your own.")));
+	return pipeline;
+}
+
+/* etl_pipeline_parse makes the struct from a definition: an object with the columns of etl.pipeline. */
+EtlPipeline *
+etl_pipeline_parse(Jsonb *definition)
+{
+	static EtlStatement parse = {
+		"SELECT " PIPELINE_COLUMNS " FROM jsonb_populate_record(NULL::etl.pipeline, $1) AS r", 1, {JSONBOID}};
+	EtlScope	scope;
+	EtlPipeline *pipeline;
+	EtlRow		row;
+	Datum		value = JsonbPGetDatum(definition);
+
+	etl_catalog_begin(&scope);
+	etl_catalog_exec(&parse, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	pipeline = read_pipeline(&row);
+	etl_catalog_end(&scope);
+	return pipeline;
+}
+
+/* etl_pipeline_definition returns a pipeline's row as an object. */
+Jsonb *
+etl_pipeline_definition(int64 pipeline_id)
+{
+	static EtlStatement get = {
+		"SELECT to_jsonb(p) AS definition FROM etl.pipeline AS p WHERE pipeline_id = $1", 1, {INT8OID}};
+	EtlScope	scope;
+	EtlRow		row;
+	Jsonb	   *definition;
+	Datum		value = Int64GetDatum(pipeline_id);
+
+	etl_catalog_begin(&scope);
+	etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	definition = etl_row_jsonb(&row, "definition");
+	etl_catalog_end(&scope);
+	return definition;
+}
+
+/* pipeline_arguments fills the arguments that INSERT and UPDATE share. */
+static void
+pipeline_arguments(const EtlPipeline *pipeline, Datum *value, char *null)
+{
+	value[0] = etl_arg_text(pipeline->name, &null[0]);
+	value[1] = etl_arg_text(pipeline->description, &null[1]);
+	value[2] = ObjectIdGetDatum(pipeline->owner);
+	value[3] = etl_arg_text(pipeline->schedule, &null[3]);
+	value[4] = etl_arg_text(pipeline->timezone, &null[4]);
+	value[5] = Int32GetDatum(pipeline->max_parallel);
+	value[6] = etl_arg_text(pipeline->on_overlap, &null[6]);
+	value[7] = etl_arg_pointer(pipeline->run_timeout, &null[7]);
+	value[8] = etl_arg_pointer(pipeline->tags, &null[8]);
+	value[9] = BoolGetDatum(pipeline->paused);
+	value[10] = Int64GetDatum(pipeline->pipeline_id);
+	null[2] = null[5] = null[9] = null[10] = ' ';
+}
+
+#define PIPELINE_TYPES \
+	{TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INTERVALOID, JSONBOID, BOOLOID, INT8OID}
+
+/* etl_pipeline_insert stores a new pipeline and returns its number. Errors: 42710 when the name is taken. */
+int64
+etl_pipeline_insert(const EtlPipeline *pipeline)
+{
+	static EtlStatement insert = {
+		"INSERT INTO etl.pipeline (name, description, owner, schedule, timezone, max_parallel, on_overlap, run_timeout, "
+		"tags, paused) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $11 IS NOT NULL "
+		"ON CONFLICT (name) DO NOTHING RETURNING pipeline_id",
+		11, PIPELINE_TYPES};
+	EtlScope	scope;
+	EtlRow		row;
+	int64		pipeline_id;
+	Datum		value[11];
+	char		null[11];
+
+	pipeline_arguments(pipeline, value, null);
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("pipeline \"%s\" already exists", pipeline->name),
+				 errhint("etl.alter_pipeline changes it, etl.drop_pipeline removes it.")));
+	row = etl_catalog_row(&scope, 0);
+	pipeline_id = etl_row_int64(&row, "pipeline_id");
+	etl_catalog_end(&scope);
+	return pipeline_id;
+}
+
+/* etl_pipeline_update stores all settings of a pipeline. */
+void
+etl_pipeline_update(const EtlPipeline *pipeline)
+{
+	static EtlStatement update = {
+		"UPDATE etl.pipeline SET name = $1, description = $2, owner = $3, schedule = $4, timezone = $5, "
+		"max_parallel = $6, on_overlap = $7, run_timeout = $8, tags = $9, paused = $10, updated_at = now() "
+		"WHERE pipeline_id = $11",
+		11, PIPELINE_TYPES};
+	Datum		value[11];
+	char		null[11];
+
+	pipeline_arguments(pipeline, value, null);
+	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
+}
+
+/* etl_pipeline_delete removes a pipeline with its tasks and history. */
+void
+etl_pipeline_delete(int64 pipeline_id)
+{
+	static EtlStatement delete = {"DELETE FROM etl.pipeline WHERE pipeline_id = $1", 1, {INT8OID}};
+	Datum		value = Int64GetDatum(pipeline_id);
+
+	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
+}
+
+/* etl_pipeline_active says whether a run of the pipeline is queued or running. */
+bool
+etl_pipeline_active(int64 pipeline_id)
+{
+	static EtlStatement active = {
+		"SELECT FROM etl.run WHERE pipeline_id = $1 AND state IN ('queued', 'running') LIMIT 1", 1, {INT8OID}};
+	Datum		value = Int64GetDatum(pipeline_id);
+
+	return etl_catalog_call(&active, &value, NULL, SPI_OK_SELECT) > 0;
+}

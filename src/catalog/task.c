@@ -1,0 +1,339 @@
+/*
+ * task.c
+ *		The tables etl.task and etl.task_dependency.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "catalog/task.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+static const char *const kind_name[] = {
+	[ETL_TASK_EXTRACT] = "extract",
+	[ETL_TASK_LOAD] = "load",
+	[ETL_TASK_AGGREGATE] = "aggregate",
+	[ETL_TASK_SQL] = "sql",
+	[ETL_TASK_CHECK] = "check",
+};
+
+/* etl_task_kind_name returns the name of a kind as the table holds it. */
+const char *
+etl_task_kind_name(EtlTaskKind kind)
+{
+	return kind_name[kind];
+}
+
+/* kind_of returns the kind of that name. */
+static EtlTaskKind
+kind_of(const char *name)
+{
+	for (int i = 0; i < lengthof(kind_name); i++)
+		if (name != NULL && strcmp(name, kind_name[i]) == 0)
+			return i;
+	elog(ERROR, "unknown kind of task \"%s\"", name ? name : "(none)");
+}
+
+/* read_delays fills retry_delays from an interval[] column. */
+static void
+read_delays(const EtlRow *row, EtlTask *task)
+{
+	bool		isnull;
+	Datum		value = etl_row_datum(row, "retry_delays", &isnull);
+	Datum	   *element;
+	bool	   *null;
+
+	if (isnull)
+		return;
+	deconstruct_array(DatumGetArrayTypeP(value), INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE, &element, &null,
+					  &task->n_retry_delays);
+	task->has_retry_delays = true;
+	task->retry_delays = MemoryContextAllocZero(row->context, sizeof(Interval) * Max(task->n_retry_delays, 1));
+	for (int i = 0; i < task->n_retry_delays; i++)
+		if (!null[i])
+			task->retry_delays[i] = *DatumGetIntervalP(element[i]);
+}
+
+/* etl_task_read makes the struct from a row of ETL_TASK_COLUMNS. */
+EtlTask *
+etl_task_read(const EtlRow *row)
+{
+	EtlTask    *task = MemoryContextAllocZero(row->context, sizeof(EtlTask));
+
+	task->task_id = etl_row_int64(row, "task_id");
+	task->pipeline_id = etl_row_int64(row, "pipeline_id");
+	task->name = etl_row_text(row, "name");
+	task->kind = kind_of(etl_row_text(row, "kind"));
+	task->source = etl_row_text(row, "source");
+	task->target = etl_row_text(row, "target");
+	task->cursor_column = etl_row_text(row, "cursor_column");
+	task->primary_key = etl_row_names(row, "primary_key");
+	task->lag = etl_row_interval(row, "lag");
+	task->filter = etl_row_text(row, "filter");
+	task->columns = etl_row_names(row, "columns");
+	task->chunk_rows = etl_row_int32(row, "chunk_rows");
+	task->query = etl_row_text(row, "query");
+	task->key = etl_row_names(row, "key");
+	task->mode = etl_row_text(row, "mode");
+	task->order_by = etl_row_text(row, "order_by");
+	task->command = etl_row_text(row, "command");
+	task->check_type = etl_row_text(row, "check_type");
+	task->expression = etl_row_text(row, "expression");
+	task->warn = etl_row_text(row, "warn");
+	task->fail = etl_row_text(row, "fail");
+	task->gate = etl_row_text(row, "gate");
+	task->depends_on = etl_row_names(row, "depends_on");
+	read_delays(row, task);
+	task->timeout = etl_row_interval(row, "timeout");
+	task->trigger_rule = etl_row_text(row, "trigger_rule");
+	task->priority = etl_row_int32(row, "priority");
+	task->owner = etl_row_oid(row, "owner");
+	task->owner_name = etl_row_text(row, "owner_name");
+	task->tags = etl_row_jsonb(row, "tags");
+	task->description = etl_row_text(row, "description");
+	task->enabled = etl_row_bool(row, "enabled");
+	task->search_path = etl_row_text(row, "search_path");
+	task->reads = etl_row_names(row, "reads");
+	task->writes = etl_row_names(row, "writes");
+	return task;
+}
+
+/* etl_task_parse makes the struct from a definition: an object with the columns of etl.task. */
+EtlTask *
+etl_task_parse(Jsonb *definition)
+{
+	static EtlStatement parse = {
+		"SELECT " ETL_TASK_COLUMNS " FROM jsonb_populate_record(NULL::etl.task, $1) AS r", 1, {JSONBOID}};
+	EtlScope	scope;
+	EtlRow		row;
+	EtlTask    *task;
+	Datum		value = JsonbPGetDatum(definition);
+
+	etl_catalog_begin(&scope);
+	etl_catalog_exec(&parse, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	task = etl_task_read(&row);
+	etl_catalog_end(&scope);
+	return task;
+}
+
+/* etl_task_find returns the task of that name in a pipeline, or NULL. Its owner is its own: InvalidOid if it has none. */
+EtlTask *
+etl_task_find(int64 pipeline_id, const char *name)
+{
+	static EtlStatement find = {
+		"SELECT " ETL_TASK_COLUMNS " FROM etl.task AS r WHERE r.pipeline_id = $1 AND r.name = $2", 2, {INT8OID, TEXTOID}};
+	EtlScope	scope;
+	EtlTask    *task = NULL;
+	Datum		value[2] = {Int64GetDatum(pipeline_id), CStringGetTextDatum(name)};
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&find, value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow		row = etl_catalog_row(&scope, 0);
+
+		task = etl_task_read(&row);
+	}
+	etl_catalog_end(&scope);
+	return task;
+}
+
+/* etl_task_definition returns a task's row as an object without the options that are not set. */
+Jsonb *
+etl_task_definition(int64 task_id)
+{
+	static EtlStatement get = {
+		"SELECT jsonb_strip_nulls(to_jsonb(t)) AS definition FROM etl.task AS t WHERE task_id = $1", 1, {INT8OID}};
+	EtlScope	scope;
+	EtlRow		row;
+	Jsonb	   *definition;
+	Datum		value = Int64GetDatum(task_id);
+
+	etl_catalog_begin(&scope);
+	etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	definition = etl_row_jsonb(&row, "definition");
+	etl_catalog_end(&scope);
+	return definition;
+}
+
+/* etl_task_list returns all tasks of a pipeline in the order in which they were added. */
+EtlTaskList
+etl_task_list(int64 pipeline_id)
+{
+	static EtlStatement list = {
+		"SELECT " ETL_TASK_COLUMNS " FROM etl.task AS r WHERE r.pipeline_id = $1 ORDER BY r.task_id", 1, {INT8OID}};
+	EtlScope	scope;
+	EtlTaskList tasks;
+	Datum		value = Int64GetDatum(pipeline_id);
+
+	etl_catalog_begin(&scope);
+	tasks.n = etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
+	tasks.task = MemoryContextAlloc(scope.caller, sizeof(EtlTask *) * Max(tasks.n, 1));
+	for (int i = 0; i < tasks.n; i++)
+	{
+		EtlRow		row = etl_catalog_row(&scope, i);
+
+		tasks.task[i] = etl_task_read(&row);
+	}
+	etl_catalog_end(&scope);
+	return tasks;
+}
+
+/* delays_argument makes the interval[] argument of retry_delays. */
+static Datum
+delays_argument(const EtlTask *task, char *null)
+{
+	Datum	   *element;
+
+	*null = task->has_retry_delays ? ' ' : 'n';
+	if (!task->has_retry_delays)
+		return (Datum) 0;
+	element = palloc(sizeof(Datum) * Max(task->n_retry_delays, 1));
+	for (int i = 0; i < task->n_retry_delays; i++)
+		element[i] = IntervalPGetDatum(&task->retry_delays[i]);
+	return PointerGetDatum(construct_array(element, task->n_retry_delays, INTERVALOID, sizeof(Interval), false,
+										   TYPALIGN_DOUBLE));
+}
+
+#define N_TASK_ARGUMENTS 34
+#define TASK_COLUMN_NAMES \
+	"name, kind, source, target, cursor_column, primary_key, lag, filter, columns, chunk_rows, query, key, mode, " \
+	"order_by, command, check_type, expression, warn, fail, gate, depends_on, retry_delays, timeout, trigger_rule, " \
+	"priority, owner, tags, description, enabled, search_path, reads, writes"
+#define TASK_PARAMETERS \
+	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, " \
+	"$25, $26, $27, $28, $29, $30, $31, $32"
+#define TASK_TYPES \
+	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INTERVALOID, TEXTOID, TEXTARRAYOID, INT4OID, TEXTOID, \
+	 TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, \
+	 INTERVALARRAYOID, INTERVALOID, TEXTOID, INT4OID, OIDOID, JSONBOID, TEXTOID, BOOLOID, TEXTOID, TEXTARRAYOID, \
+	 TEXTARRAYOID, INT8OID, INT8OID}
+
+/* task_arguments fills the arguments that INSERT and UPDATE share. */
+static void
+task_arguments(const EtlTask *task, Datum *value, char *null)
+{
+	int			n = 0;
+
+#define TEXT(field) (value[n] = etl_arg_text(task->field, &null[n]), n++)
+#define NAMES(field) (value[n] = etl_arg_names(&task->field, &null[n]), n++)
+#define POINTER(field) (value[n] = etl_arg_pointer(task->field, &null[n]), n++)
+#define SCALAR(datum, isnull) (value[n] = (datum), null[n] = (isnull) ? 'n' : ' ', n++)
+	TEXT(name);
+	SCALAR(CStringGetTextDatum(kind_name[task->kind]), false);
+	TEXT(source);
+	TEXT(target);
+	TEXT(cursor_column);
+	NAMES(primary_key);
+	POINTER(lag);
+	TEXT(filter);
+	NAMES(columns);
+	SCALAR(Int32GetDatum(task->chunk_rows), task->chunk_rows == 0);
+	TEXT(query);
+	NAMES(key);
+	TEXT(mode);
+	TEXT(order_by);
+	TEXT(command);
+	TEXT(check_type);
+	TEXT(expression);
+	TEXT(warn);
+	TEXT(fail);
+	TEXT(gate);
+	NAMES(depends_on);
+	value[n] = delays_argument(task, &null[n]);
+	n++;
+	POINTER(timeout);
+	TEXT(trigger_rule);
+	SCALAR(Int32GetDatum(task->priority), false);
+	SCALAR(ObjectIdGetDatum(task->owner), !OidIsValid(task->owner));
+	POINTER(tags);
+	TEXT(description);
+	SCALAR(BoolGetDatum(task->enabled), false);
+	TEXT(search_path);
+	NAMES(reads);
+	NAMES(writes);
+	SCALAR(Int64GetDatum(task->pipeline_id), false);
+	SCALAR(Int64GetDatum(task->task_id), false);
+#undef TEXT
+#undef NAMES
+#undef POINTER
+#undef SCALAR
+	Assert(n == N_TASK_ARGUMENTS);
+}
+
+/* etl_task_insert stores a new task and returns its number. Errors: 42710 when the name is taken. */
+int64
+etl_task_insert(const EtlTask *task)
+{
+	static EtlStatement insert = {
+		"INSERT INTO etl.task (" TASK_COLUMN_NAMES ", pipeline_id) SELECT " TASK_PARAMETERS ", $33 "
+		"WHERE $34 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
+		N_TASK_ARGUMENTS, TASK_TYPES};
+	EtlScope	scope;
+	EtlRow		row;
+	int64		task_id;
+	Datum		value[N_TASK_ARGUMENTS];
+	char		null[N_TASK_ARGUMENTS];
+
+	task_arguments(task, value, null);
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("task \"%s\" already exists in this pipeline", task->name),
+				 errhint("etl.alter_task changes it, etl.drop_task removes it.")));
+	row = etl_catalog_row(&scope, 0);
+	task_id = etl_row_int64(&row, "task_id");
+	etl_catalog_end(&scope);
+	return task_id;
+}
+
+/* etl_task_update stores all options of a task. */
+void
+etl_task_update(const EtlTask *task)
+{
+	static EtlStatement update = {
+		"UPDATE etl.task SET (" TASK_COLUMN_NAMES ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $33, now()) "
+		"WHERE task_id = $34",
+		N_TASK_ARGUMENTS, TASK_TYPES};
+	Datum		value[N_TASK_ARGUMENTS];
+	char		null[N_TASK_ARGUMENTS];
+
+	task_arguments(task, value, null);
+	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
+}
+
+/* etl_task_delete removes a task with its edges, watermark and positions. */
+void
+etl_task_delete(int64 task_id)
+{
+	static EtlStatement delete = {"DELETE FROM etl.task WHERE task_id = $1", 1, {INT8OID}};
+	Datum		value = Int64GetDatum(task_id);
+
+	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
+}
+
+/* etl_task_replace_edges makes etl.task_dependency hold exactly the edges of graph, whose nodes are tasks. */
+void
+etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph)
+{
+	static EtlStatement clear = {"DELETE FROM etl.task_dependency WHERE pipeline_id = $1", 1, {INT8OID}};
+	static EtlStatement insert = {
+		"INSERT INTO etl.task_dependency (pipeline_id, task_id, depends_on, inferred) VALUES ($1, $2, $3, $4)",
+		4, {INT8OID, INT8OID, INT8OID, BOOLOID}};
+	EtlScope	scope;
+	Datum		value[4] = {Int64GetDatum(pipeline_id)};
+
+	etl_catalog_begin(&scope);
+	etl_catalog_exec(&clear, value, NULL, SPI_OK_DELETE);
+	for (int i = 0; i < graph->n_edges; i++)
+	{
+		value[1] = Int64GetDatum(tasks->task[graph->edge[i].from]->task_id);
+		value[2] = Int64GetDatum(tasks->task[graph->edge[i].to]->task_id);
+		value[3] = BoolGetDatum(graph->edge[i].inferred);
+		etl_catalog_exec(&insert, value, NULL, SPI_OK_INSERT);
+	}
+	etl_catalog_end(&scope);
+}

@@ -1,0 +1,33 @@
+/* task.h: the tables etl.task and etl.task_dependency. */
+#ifndef ETL_TASK_H
+#define ETL_TASK_H
+
+#include "catalog/spi.h"
+#include "dag/graph.h"
+
+typedef struct EtlTaskList
+{
+	int			n;
+	EtlTask   **task;
+} EtlTaskList;
+
+extern const char *etl_task_kind_name(EtlTaskKind kind);
+extern EtlTask *etl_task_read(const EtlRow *row);
+extern EtlTask *etl_task_parse(Jsonb *definition);
+extern EtlTask *etl_task_find(int64 pipeline_id, const char *name);
+extern Jsonb *etl_task_definition(int64 task_id);
+extern EtlTaskList etl_task_list(int64 pipeline_id);
+extern int64 etl_task_insert(const EtlTask *task);
+extern void etl_task_update(const EtlTask *task);
+extern void etl_task_delete(int64 task_id);
+extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph);
+
+/* Column list that etl_task_read understands; r is a record of type etl.task. */
+#define ETL_TASK_COLUMNS \
+	"r.task_id, r.pipeline_id, r.name, r.kind, r.source, r.target, r.cursor_column, r.primary_key, r.lag, r.filter, " \
+	"r.columns, r.chunk_rows, r.query, r.key, r.mode, r.order_by, r.command, r.check_type, r.expression, r.warn, " \
+	"r.fail, r.gate, r.depends_on, r.retry_delays, r.timeout, coalesce(r.trigger_rule, 'all_success') AS trigger_rule, " \
+	"coalesce(r.priority, 0) AS priority, r.owner::oid AS owner, r.owner::text AS owner_name, " \
+	"coalesce(r.tags, '{}') AS tags, r.description, coalesce(r.enabled, true) AS enabled, r.search_path, r.reads, r.writes"
+
+#endif							/* ETL_TASK_H */
