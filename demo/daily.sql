@@ -1,0 +1,97 @@
+-- The daily pipeline of a shop, complete: an order database (PostgreSQL), a payment database (MariaDB), a warehouse.
+-- demo/run.sh runs this file in an empty database with the addresses of its servers as psql variables.
+\set ON_ERROR_STOP on
+\set QUIET on
+
+-- ── What a superuser does once ─────────────────────────────────────────────────────────────────────────────────────
+CREATE EXTENSION etl_ext;
+CREATE EXTENSION postgres_fdw;
+CREATE EXTENSION mysql_fdw;
+CREATE EXTENSION pg_cron;                                     -- only because the pipeline below has a schedule
+
+CREATE ROLE etl_owner LOGIN;
+GRANT USAGE ON SCHEMA etl, cron TO etl_owner;
+SELECT format('GRANT CREATE ON DATABASE %I TO etl_owner', current_database()) \gexec
+
+CREATE SERVER shop FOREIGN DATA WRAPPER postgres_fdw
+  OPTIONS (host :'shop_host', port :'shop_port', dbname 'shop', fetch_size '10000');
+CREATE SERVER pay FOREIGN DATA WRAPPER mysql_fdw
+  OPTIONS (host :'pay_host', port :'pay_port', fetch_size '10000', init_command 'SET time_zone="+00:00"');
+CREATE USER MAPPING FOR etl_owner SERVER shop OPTIONS (user 'etl', password :'shop_password');
+CREATE USER MAPPING FOR etl_owner SERVER pay OPTIONS (username 'etl', password :'pay_password');
+GRANT USAGE ON FOREIGN SERVER shop, pay TO etl_owner;
+
+-- ── Everything else belongs to etl_owner, who is no superuser ──────────────────────────────────────────────────────
+\connect - etl_owner
+CREATE SCHEMA shop; CREATE SCHEMA pay; CREATE SCHEMA raw; CREATE SCHEMA dw;
+
+IMPORT FOREIGN SCHEMA public LIMIT TO (orders, customers, products) FROM SERVER shop INTO shop;
+CREATE FOREIGN TABLE pay.payments (
+  payment_id bigint NOT NULL,
+  order_id   bigint NOT NULL,
+  amount     numeric(12,2) NOT NULL,
+  method     text NOT NULL,
+  status     text NOT NULL,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL
+) SERVER pay OPTIONS (dbname 'pay', table_name 'payments');
+
+SELECT etl.create_pipeline('daily', schedule => '0 5 * * *', timezone => 'Europe/Madrid', max_parallel => 4,
+         description => 'Consolidated sales, ready before nine', tags => '{"team":"bi"}') AS pipeline \gset
+
+-- ── Extract: new and changed rows of each source, appended to raw ──────────────────────────────────────────────────
+SELECT etl.add_extract('daily', 'orders', source => 'shop.orders', target => 'raw.orders',
+         cursor_column => 'updated_at', primary_key => '{order_id}', retry_delays => '{5 min,15 min,60 min}');
+SELECT etl.add_extract('daily', 'customers', source => 'shop.customers', target => 'raw.customers',
+         cursor_column => 'updated_at', primary_key => '{customer_id}', retry_delays => '{5 min,15 min,60 min}');
+SELECT etl.add_extract('daily', 'products', source => 'shop.products', target => 'raw.products',
+         cursor_column => 'updated_at', primary_key => '{product_id}', retry_delays => '{5 min,15 min,60 min}');
+SELECT etl.add_extract('daily', 'payments', source => 'pay.payments', target => 'raw.payments',
+         cursor_column => 'updated_at', primary_key => '{payment_id}', lag => '10 min',
+         retry_delays => '{5 min,15 min,60 min}');
+
+-- ── Load: dimensions, then facts. What a task waits for follows from what its query reads ──────────────────────────
+SELECT etl.add_load('daily', 'dim_customer', target => 'dw.dim_customer', key => '{customer_id}',
+         order_by => 'updated_at',
+         query => $$SELECT customer_id, name, email, segment, country, updated_at FROM raw.customers$$);
+SELECT etl.add_load('daily', 'dim_product', target => 'dw.dim_product', key => '{product_id}',
+         order_by => 'updated_at',
+         query => $$SELECT product_id, sku, name, category, price, updated_at FROM raw.products$$);
+
+SELECT etl.add_load('daily', 'fact_orders', target => 'dw.fact_orders', key => '{order_id}',
+         order_by => 'updated_at',
+         query => $$SELECT o.order_id, o.customer_id, c.segment, c.country, o.amount, o.currency, o.status,
+                           o.created_at, o.updated_at
+                    FROM raw.orders AS o LEFT JOIN dw.dim_customer AS c USING (customer_id)$$);
+SELECT etl.add_load('daily', 'fact_payments', target => 'dw.fact_payments', key => '{payment_id}',
+         order_by => 'updated_at',
+         query => $$SELECT payment_id, order_id, amount, method, status, created_at, updated_at FROM raw.payments$$);
+
+-- ── Aggregate, and what the dashboards read ────────────────────────────────────────────────────────────────────────
+SELECT etl.add_aggregate('daily', 'daily_sales', target => 'dw.daily_sales', key => '{day,currency}',
+         query => $$SELECT (created_at AT TIME ZONE 'UTC')::date AS day, currency,
+                           count(*) AS orders, sum(amount) AS amount
+                    FROM dw.fact_orders WHERE status <> 'cancelled' GROUP BY 1, 2$$);
+
+CREATE MATERIALIZED VIEW dw.sales_by_country AS
+  SELECT country, segment, currency, count(*) AS orders, sum(amount) AS amount
+  FROM dw.fact_orders WHERE status <> 'cancelled' GROUP BY 1, 2, 3
+  WITH NO DATA;
+SELECT etl.add_sql('daily', 'refresh', command => 'REFRESH MATERIALIZED VIEW dw.sales_by_country',
+         depends_on => '{fact_orders}');
+
+-- ── Checks. A gate runs before its task commits: when it fails, the task leaves no trace ───────────────────────────
+SELECT etl.add_check('daily', 'order_keys', target => 'dw.fact_orders', type => 'duplicates', columns => '{order_id}',
+         fail => '0', gate => 'fact_orders');
+SELECT etl.add_check('daily', 'order_volume', target => 'dw.fact_orders', type => 'row_count_variance',
+         warn => '5%', fail => '10%');
+SELECT etl.add_check('daily', 'order_customer', target => 'dw.fact_orders', type => 'null_pct', columns => '{segment}',
+         warn => '1%', fail => '5%');
+SELECT etl.add_check('daily', 'payment_fresh', target => 'dw.fact_payments', type => 'freshness',
+         columns => '{updated_at}', warn => '2 h', fail => '1 day');
+SELECT etl.add_check('daily', 'payment_amount', target => 'dw.fact_payments', type => 'expression',
+         expression => 'amount > 0', fail => '0');
+SELECT etl.add_check('daily', 'product_rows', target => 'dw.dim_product', type => 'row_count', fail => '1');
+
+-- ── Any mistake so far, found before the first run ─────────────────────────────────────────────────────────────────
+SELECT * FROM etl.validate('daily');
