@@ -1,0 +1,185 @@
+/*
+ * cron_zone.c
+ *		A schedule in one time zone, carried out by a scheduler that works in another. See cron_zone.h.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "port/pg_bitutils.h"
+#include "schedule/cron_zone.h"
+#include "utils/timestamp.h"
+
+#define DAY_MINUTES (24 * 60)
+/* Differences between two zones are looked at every half hour: none has ever been shorter. */
+#define LOOK_STEP (30 * 60)
+#define LOOK_SECONDS (2 * 366 * SECS_PER_DAY)
+/* No clock change is larger than this, changes of the calendar day apart. */
+#define LARGEST_CHANGE (3 * SECS_PER_HOUR)
+#define MAX_SHIFTS 16
+
+/* What the job of a plan would fire on. */
+typedef struct FireSet
+{
+	uint64 minute;
+	uint64 hour;
+	bool wanted[DAY_MINUTES];
+	int n_wanted;
+} FireSet;
+
+/* is_posix says whether a name is a POSIX rule (UTC+2 is two hours *west*), a trap rather than a zone. */
+static bool
+is_posix(const char *timezone)
+{
+	if (pg_strncasecmp(timezone, "Etc/", 4) == 0)
+		return false;
+	for (const char *p = timezone; *p; p++)
+	{
+		if (*p == '<' || *p == ',' || *p == ':')
+			return true;
+		if ((*p == '+' || *p == '-') && p[1] >= '0' && p[1] <= '9')
+			return true;
+	}
+	return false;
+}
+
+/* etl_cron_zone_find returns a zone by its name. */
+pg_tz *
+etl_cron_zone_find(const char *timezone)
+{
+	pg_tz *zone = timezone[0] == '\0' || is_posix(timezone) ? NULL : pg_tzset(timezone);
+
+	if (zone == NULL || !pg_tz_acceptable(zone))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown time zone \"%s\"", timezone),
+						errdetail("A schedule needs a time zone by its name, such as UTC or Europe/Madrid."),
+						errhint("SELECT name FROM pg_timezone_names lists them.")));
+	return zone;
+}
+
+/* offset_at returns the offset of a zone from UTC in seconds. */
+static long
+offset_at(pg_time_t at, pg_tz *zone)
+{
+	return pg_localtime(&at, zone)->tm_gmtoff;
+}
+
+/* find_shifts collects by how many minutes zone is ahead of cron_zone, over this and the next year. */
+static int
+find_shifts(pg_tz *zone, pg_tz *cron_zone, pg_time_t now, int *shift)
+{
+	int n = 0;
+
+	for (pg_time_t at = now - SECS_PER_DAY; at < now + LOOK_SECONDS; at += LOOK_STEP)
+	{
+		int minutes = (int) ((offset_at(at, zone) - offset_at(at, cron_zone)) / SECS_PER_MINUTE);
+		int i = 0;
+
+		while (i < n && shift[i] != minutes)
+			i++;
+		if (i == n && n < MAX_SHIFTS)
+			shift[n++] = minutes;
+	}
+	return n;
+}
+
+/* add_shifted adds the times of an expression to the set, as they are when the zone is ahead by shift minutes. */
+static void
+add_shifted(FireSet *set, const EtlCronExpr *expr, int shift)
+{
+	for (int local = 0; local < DAY_MINUTES; local++)
+	{
+		int there = (local - shift % DAY_MINUTES + DAY_MINUTES) % DAY_MINUTES;
+
+		if (((expr->hour >> (local / 60)) & 1) == 0 || ((expr->minute >> (local % 60)) & 1) == 0)
+			continue;
+		set->hour |= UINT64CONST(1) << (there / 60);
+		set->minute |= UINT64CONST(1) << (there % 60);
+		if (!set->wanted[there])
+			set->n_wanted++;
+		set->wanted[there] = true;
+	}
+}
+
+/* append_set prints a set of the values 0 to n - 1 as a cron field. */
+static void
+append_set(StringInfo text, uint64 set, int n)
+{
+	const char *separator = "";
+
+	if (pg_popcount64(set) == n)
+	{
+		appendStringInfoChar(text, '*');
+		return;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if ((set >> i) & 1)
+		{
+			appendStringInfo(text, "%s%d", separator, i);
+			separator = ",";
+		}
+	}
+}
+
+/*
+ * etl_cron_zone_plan translates an expression into the scheduler's zone. Where it names all days and every shift leads
+ * to the same times (the zones differ by a constant, or it names every hour), nobody needs to ask what is due.
+ */
+EtlCronPlan
+etl_cron_zone_plan(const EtlCronExpr *expr, pg_tz *zone, pg_tz *cron_zone, TimestampTz now)
+{
+	FireSet *set = palloc0(sizeof(FireSet));
+	EtlCronPlan plan = {expr->fields, false};
+	StringInfoData text;
+	int shift[MAX_SHIFTS];
+	int n = find_shifts(zone, cron_zone, timestamptz_to_time_t(now), shift);
+	bool every_day = expr->day == ETL_CRON_ALL_DAYS && expr->month == ETL_CRON_ALL_MONTHS &&
+					 expr->weekday == ETL_CRON_ALL_WEEKDAYS;
+
+	if (n == 1 && shift[0] == 0)
+		return plan;
+	for (int i = 0; i < n; i++)
+		add_shifted(set, expr, shift[i]);
+	initStringInfo(&text);
+	append_set(&text, set->minute, 60);
+	appendStringInfoChar(&text, ' ');
+	append_set(&text, set->hour, 24);
+	appendStringInfoString(&text, " * * *");
+	plan.schedule = text.data;
+	/* As many times as the expression has: the shifts all lead to the same ones. */
+	plan.only_when_due = !every_day || set->n_wanted != pg_popcount64(set->minute) * pg_popcount64(set->hour) ||
+						 set->n_wanted != pg_popcount64(expr->minute) * pg_popcount64(expr->hour);
+	return plan;
+}
+
+/* etl_cron_is_due says whether a schedule names the minute of at, read in the time zone. */
+bool
+etl_cron_is_due(const char *schedule, const char *timezone, TimestampTz at)
+{
+	EtlCronExpr *expr = etl_cron_expr_parse(schedule);
+	pg_tz *zone = etl_cron_zone_find(timezone);
+	pg_time_t now = timestamptz_to_time_t(at);
+	pg_time_t from = now - LARGEST_CHANGE;
+	pg_time_t change;
+	struct pg_tm local = *pg_localtime(&now, zone);
+	long before;
+	long after;
+	int before_dst;
+	int after_dst;
+
+	if (!expr->minute_star && !expr->hour_star &&
+		pg_next_dst_boundary(&from, &before, &before_dst, &change, &after, &after_dst, zone) > 0 && change <= now)
+	{
+		/* The clock was put back, and this local time has been before. */
+		if (after < before && now < change + (before - after))
+			return false;
+		/* The clock was put forward: times that were left out come now, as if it had not. */
+		if (after > before && now < change + (after - before))
+		{
+			pg_time_t unchanged = now + before;
+
+			if (etl_cron_expr_matches(expr, pg_gmtime(&unchanged)))
+				return true;
+		}
+	}
+	return etl_cron_expr_matches(expr, &local);
+}

@@ -1,0 +1,32 @@
+/*
+ * cron_zone.h
+ *		A schedule in one time zone, carried out by a scheduler that works in another. No access to tables.
+ *
+ * pg_cron knows one zone. A job for a pipeline in another zone fires whenever the schedule may be due there (a superset,
+ * over all offsets between the zones in this and the next year), and etl_cron_is_due says whether it is.
+ *
+ * Clock changes, as in Vixie cron: where the hour or minute field begins with '*', the job follows real time. Otherwise a
+ * time that is left out in spring runs that much later, and a time that comes twice in autumn runs the first time.
+ */
+#ifndef ETL_CRON_ZONE_H
+#define ETL_CRON_ZONE_H
+
+#include "datatype/timestamp.h"
+#include "schedule/cron_expr.h"
+
+typedef struct EtlCronPlan
+{
+	const char *schedule; /* five fields, in the scheduler's zone */
+	bool only_when_due;	  /* it fires too often: ask etl_cron_is_due */
+} EtlCronPlan;
+
+/* The zone of a name. Errors: 22023 for a name that is not in pg_timezone_names. */
+extern pg_tz *etl_cron_zone_find(const char *timezone);
+
+/* Translates an expression that is read in zone for a scheduler that works in cron_zone. */
+extern EtlCronPlan etl_cron_zone_plan(const EtlCronExpr *expr, pg_tz *zone, pg_tz *cron_zone, TimestampTz now);
+
+/* Says whether a schedule that is read in a time zone names the minute of at. */
+extern bool etl_cron_is_due(const char *schedule, const char *timezone, TimestampTz at);
+
+#endif /* ETL_CRON_ZONE_H */
