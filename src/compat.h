@@ -6,6 +6,7 @@
 #ifndef ETL_COMPAT_H
 #define ETL_COMPAT_H
 
+#include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_relation.h"
 #include "storage/lock.h"
@@ -64,5 +65,16 @@ etl_compat_clear_perms(RangeTblEntry *rte)
 #define etl_compat_database_aclcheck(oid, role, mode) pg_database_aclcheck(oid, role, mode)
 #define etl_compat_namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
 #endif
+
+/* Makes the index entries of a row that was just inserted; 16 added an argument for updates of BRIN indexes. */
+static inline List *
+etl_compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, EState *estate)
+{
+#if PG_VERSION_NUM >= 160000
+	return ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false);
+#else
+	return ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL);
+#endif
+}
 
 #endif							/* ETL_COMPAT_H */

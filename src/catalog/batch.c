@@ -86,3 +86,59 @@ etl_batch_range(const char *target, int64 after, EtlBatchRange *range)
 	etl_catalog_end(&scope);
 	return found;
 }
+
+/* value_pattern returns what the text of a cursor value of a type looks like; NULL: anything. */
+static const char *
+value_pattern(Oid type)
+{
+	switch (type)
+	{
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case DATEOID:
+			return "^\\d{4,}-\\d\\d-\\d\\d";
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return "^-?\\d+$";
+		case NUMERICOID:
+			return "^-?\\d+(\\.\\d+)?$";
+		case UUIDOID:
+			return "^[0-9a-f-]{36}$";
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * etl_batch_reaching compares as the cursor's type. Batches from a time when the cursor was another column may hold text
+ * that is no value of the type: the pattern keeps the cast away from it.
+ */
+bool
+etl_batch_reaching(const EtlTask *task, Oid type, const char *lower, EtlBatchReach *reach)
+{
+	const char *pattern = value_pattern(type);
+	const char *name = format_type_extended(type, -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+	EtlStatement statement = {.nargs = 3, .argtype = {INT8OID, TEXTOID, TEXTOID}};
+	Datum value[3] = {Int64GetDatum(task->task_id), CStringGetTextDatum(task->target), CStringGetTextDatum(lower)};
+	EtlScope scope;
+	EtlRow row;
+	bool found;
+
+	statement.sql = psprintf(
+		"SELECT min(batch_id) AS first, min(loaded_at) AS loaded_from FROM etl.batch"
+		" WHERE task_id = $1 AND target = $2 AND CASE WHEN cursor_to %s THEN cursor_to::%s >= $3::%s END",
+		pattern ? psprintf("~ %s", quote_literal_cstr(pattern)) : "IS NOT NULL", name, name);
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	found = !etl_row_isnull(&row, "first");
+	if (found)
+	{
+		reach->first = etl_row_int64(&row, "first");
+		reach->loaded_from = etl_row_time(&row, "loaded_from");
+	}
+	SPI_freeplan(statement.plan);
+	etl_catalog_end(&scope);
+	return found;
+}

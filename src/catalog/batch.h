@@ -8,7 +8,7 @@
 #ifndef ETL_BATCH_H
 #define ETL_BATCH_H
 
-#include "datatype/timestamp.h"
+#include "etl_ext.h"
 
 typedef struct EtlBatch
 {
@@ -41,5 +41,15 @@ extern void etl_batch_insert(const EtlBatch *batch);
 
 /* The batches of target with a number above after; false: there are none. */
 extern bool etl_batch_range(const char *target, int64 after, EtlBatchRange *range);
+
+/* The batches of an extract that reach a cursor value: the first of them and the earliest moment of loading. */
+typedef struct EtlBatchReach
+{
+	int64 first;
+	TimestampTz loaded_from;
+} EtlBatchReach;
+
+/* The batches of a task in target that have cursor values of this type at or above lower; false: there are none. */
+extern bool etl_batch_reaching(const EtlTask *task, Oid type, const char *lower, EtlBatchReach *reach);
 
 #endif /* ETL_BATCH_H */

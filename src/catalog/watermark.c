@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation_d.h"
 #include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
 #include "catalog/watermark.h"
@@ -36,7 +35,7 @@ compare_values(Oid type, const char *left, const char *right)
 	getTypeInputInfo(type, &input, &ioparam);
 	a = OidInputFunctionCall(input, unconstify(char *, left), ioparam, -1);
 	b = OidInputFunctionCall(input, unconstify(char *, right), ioparam, -1);
-	result = DatumGetInt32(FunctionCall2Coll(&cache->cmp_proc_finfo, C_COLLATION_OID, a, b));
+	result = DatumGetInt32(FunctionCall2Coll(&cache->cmp_proc_finfo, get_typcollation(type), a, b));
 	AtEOXact_GUC(false, level);
 	return result;
 }

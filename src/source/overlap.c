@@ -1,0 +1,270 @@
+/*
+ * overlap.c
+ *		The rows that a raw table has already. See overlap.h.
+ *
+ * A row is kept as two 64-bit hashes of the text of its columns: of its primary key and of all of it. With a primary
+ * key only the latest form of each key counts, so that a row which changed and changed back is appended again. Without
+ * one, equal rows are counted: as many as the raw table has are left out. Rows are looked up only up to the watermark:
+ * above it the raw table has none.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/batch.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "source/overlap.h"
+#include "source/stream.h"
+#include "source/value.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+#include "utils/typcache.h"
+
+/* Rows that are kept at most: 2^21 entries of 24 bytes. */
+#define MAX_KEPT 1800000
+
+typedef struct Kept
+{
+	uint64 key;
+	uint64 image;
+	uint32 count;
+	char status;
+} Kept;
+
+#define SH_PREFIX kept
+#define SH_ELEMENT_TYPE Kept
+#define SH_KEY_TYPE uint64
+#define SH_KEY key
+#define SH_HASH_KEY(tb, k) ((uint32) ((k) ^ (k >> 32)))
+#define SH_EQUAL(tb, a, b) ((a) == (b))
+#define SH_SCOPE static inline
+#define SH_DEFINE
+#define SH_DECLARE
+#include "lib/simplehash.h"
+
+/* A raw column: how to print it and what it is for. */
+typedef struct Printed
+{
+	AttrNumber attnum;
+	bool is_key;
+	FmgrInfo output;
+} Printed;
+
+struct EtlOverlap
+{
+	struct kept_hash *table;
+	MemoryContext row_context; /* emptied after each row */
+	bool has_key;
+	bool full;
+	int n; /* columns of the raw table but for batch, time and op */
+	Printed *column;
+	int *of_map; /* per column of the request's map: index in column */
+	int n_map;
+	FmgrInfo *compare; /* of the cursor */
+	Oid collation;
+	Datum watermark;
+};
+
+/* fold adds a column's text to a hash; its place counts, so that (a, NULL) and (NULL, a) differ. */
+static uint64
+fold(uint64 hash, AttrNumber attnum, const char *text)
+{
+	uint64 next = hash_bytes_extended((const unsigned char *) text, (int) strlen(text), (uint64) attnum);
+
+	return hash_combine64(hash, next);
+}
+
+/* A row's hashes while its columns are folded in. */
+typedef struct RowHash
+{
+	uint64 key;
+	uint64 image;
+} RowHash;
+
+/* fold_column adds one column. Columns come in the order of the raw table in both directions. */
+static void
+fold_column(EtlOverlap *overlap, RowHash *row, int i, Datum value)
+{
+	Printed *column = &overlap->column[i];
+	char *text = OutputFunctionCall(&column->output, value);
+
+	row->image = fold(row->image, column->attnum, text);
+	if (column->is_key || !overlap->has_key)
+		row->key = fold(row->key, column->attnum * 31, text);
+}
+
+/* keep_row takes a row of the raw table, in the order of the batches: the last form of a key wins. */
+static void
+keep_row(TupleTableSlot *slot, void *arg)
+{
+	EtlOverlap *overlap = arg;
+	MemoryContext old = MemoryContextSwitchTo(overlap->row_context);
+	RowHash row = {0, 0};
+	Kept *kept;
+	bool found = true;
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < overlap->n; i++)
+		if (!slot->tts_isnull[i])
+			fold_column(overlap, &row, i, slot->tts_values[i]);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(overlap->row_context);
+	if (overlap->table->members < MAX_KEPT)
+		kept = kept_insert(overlap->table, row.key, &found);
+	else
+		kept = kept_lookup(overlap->table, row.key);
+	if (kept == NULL)
+	{
+		overlap->full = true;
+		return;
+	}
+	if (!found)
+		kept->count = 0;
+	kept->image = row.image;
+	kept->count++;
+}
+
+/* is_key says whether a column belongs to the primary key of the extract. */
+static bool
+is_key(const EtlTask *task, const char *name)
+{
+	for (int i = 0; i < task->primary_key.n; i++)
+		if (strcmp(task->primary_key.name[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* is_own says whether a column is one that etl_ext fills in and that says nothing about the row. */
+static bool
+is_own(const char *name)
+{
+	return strcmp(name, ETL_RAW_BATCH) == 0 || strcmp(name, ETL_RAW_LOADED_AT) == 0 || strcmp(name, ETL_RAW_OP) == 0;
+}
+
+/* list_columns fills the columns of the raw table that are compared, and returns them as a select list. */
+static char *
+list_columns(EtlOverlap *overlap, const EtlReadRequest *request, Oid raw)
+{
+	Relation rel = table_open(raw, AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	StringInfoData list;
+
+	initStringInfo(&list);
+	overlap->column = palloc0(sizeof(Printed) * desc->natts);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		Printed *column = &overlap->column[overlap->n];
+		Oid output;
+		bool varlena;
+
+		if (att->attisdropped || is_own(NameStr(att->attname)))
+			continue;
+		getTypeOutputInfo(att->atttypid, &output, &varlena);
+		fmgr_info(output, &column->output);
+		column->attnum = att->attnum;
+		column->is_key = is_key(request->task, NameStr(att->attname));
+		appendStringInfo(&list, "%s%s", overlap->n ? ", " : "", quote_identifier(NameStr(att->attname)));
+		overlap->n++;
+	}
+	table_close(rel, NoLock);
+	return list.data;
+}
+
+/* map_columns finds for each compared column its place in the rows to come; -1: it is not in them. */
+static void
+map_columns(EtlOverlap *overlap, const EtlRawMap *map)
+{
+	overlap->n_map = map->n;
+	overlap->of_map = palloc(sizeof(int) * overlap->n);
+	for (int i = 0; i < overlap->n; i++)
+	{
+		overlap->of_map[i] = -1;
+		for (int j = 0; j < map->n; j++)
+			if (map->attnum[j] == overlap->column[i].attnum)
+				overlap->of_map[i] = j;
+	}
+}
+
+/* set_cursor keeps the watermark as a value of the cursor's type. */
+static void
+set_cursor(EtlOverlap *overlap, const EtlColumn *cursor, const char *watermark)
+{
+	Oid input;
+	Oid ioparam;
+
+	getTypeInputInfo(cursor->type, &input, &ioparam);
+	overlap->watermark = OidInputFunctionCall(input, pstrdup(watermark), ioparam, -1);
+	overlap->compare = &lookup_type_cache(cursor->type, TYPECACHE_CMP_PROC_FINFO)->cmp_proc_finfo;
+	overlap->collation = cursor->collation;
+}
+
+/* etl_overlap_open reads the raw table's rows of this extract's batches that reach the lower bound. */
+EtlOverlap *
+etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *watermark)
+{
+	const EtlColumn *cursor = etl_relation_column(request->source, request->task->cursor_column);
+	EtlOverlap *overlap = palloc0(sizeof(EtlOverlap));
+	EtlBatchReach reach;
+	char *list;
+	int level;
+
+	if (!etl_batch_reaching(request->task, cursor->type, request->lower, &reach))
+		return NULL;
+	level = NewGUCNestLevel();
+	etl_value_pin_settings();
+	overlap->has_key = request->task->primary_key.n > 0;
+	list = list_columns(overlap, request, raw);
+	map_columns(overlap, request->map);
+	set_cursor(overlap, cursor, watermark);
+	overlap->table = kept_create(CurrentMemoryContext, 1024, NULL);
+	overlap->row_context = AllocSetContextCreate(CurrentMemoryContext, "etl overlap row", ALLOCSET_DEFAULT_SIZES);
+	(void) etl_stream_query(
+		psprintf("SELECT %s FROM %s WHERE %s >= '%s'::timestamptz AND %s >= " INT64_FORMAT " AND %s >= %s ORDER BY %s",
+				 list, request->task->target, ETL_RAW_LOADED_AT, timestamptz_to_str(reach.loaded_from), ETL_RAW_BATCH,
+				 reach.first, quote_identifier(cursor->name), etl_value_literal(cursor->type, request->lower),
+				 ETL_RAW_BATCH),
+		keep_row, overlap);
+	AtEOXact_GUC(false, level);
+	return overlap;
+}
+
+/* etl_overlap_has looks a row up; without a primary key it uses up one of the equal rows. */
+bool
+etl_overlap_has(EtlOverlap *overlap, TupleTableSlot *slot)
+{
+	MemoryContext old;
+	RowHash row = {0, 0};
+	Kept *kept;
+
+	if (slot->tts_isnull[overlap->n_map] ||
+		DatumGetInt32(FunctionCall2Coll(overlap->compare, overlap->collation, slot->tts_values[overlap->n_map],
+										overlap->watermark)) > 0)
+		return false;
+	old = MemoryContextSwitchTo(overlap->row_context);
+	for (int i = 0; i < overlap->n; i++)
+		if (overlap->of_map[i] >= 0 && !slot->tts_isnull[overlap->of_map[i]])
+			fold_column(overlap, &row, i, slot->tts_values[overlap->of_map[i]]);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(overlap->row_context);
+	kept = kept_lookup(overlap->table, row.key);
+	if (kept == NULL || kept->image != row.image)
+		return false;
+	if (overlap->has_key)
+		return true;
+	if (kept->count == 0)
+		return false;
+	kept->count--;
+	return true;
+}
+
+/* etl_overlap_is_full says whether rows were left out of the table. */
+bool
+etl_overlap_is_full(const EtlOverlap *overlap)
+{
+	return overlap->full;
+}

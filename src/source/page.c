@@ -1,0 +1,173 @@
+/*
+ * page.c
+ *		The SQL of one page of a source. See page.h.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "source/page.h"
+#include "source/value.h"
+#include "utils/builtins.h"
+
+/* append_reference appends relation.column. */
+static void
+append_reference(StringInfo sql, const EtlPage *page, const EtlColumn *column)
+{
+	appendStringInfo(sql, "%s.%s", page->source->alias, quote_identifier(column->name));
+}
+
+/* append_comparison appends relation.column operator 'value'::type. */
+static void
+append_comparison(StringInfo sql, const EtlPage *page, const EtlColumn *column, const char *operator,
+				  const char * value)
+{
+	append_reference(sql, page, column);
+	appendStringInfo(sql, " %s %s", operator, etl_value_literal(column->type, value));
+}
+
+/* append_and starts the next condition. */
+static void
+append_and(StringInfo sql, int *n)
+{
+	appendStringInfoString(sql, (*n)++ ? " AND " : " WHERE ");
+}
+
+/*
+ * append_after appends the condition for rows after the last one from order column i on:
+ *		c > v OR (c = v AND (...)), and for the last column c > v.
+ * Columns that may be NULL sort last; the reader refuses NULL keys, for which it has to see them.
+ */
+static void
+append_after(StringInfo sql, const EtlPage *page, int i)
+{
+	append_comparison(sql, page, page->order[i], ">", page->last[i]);
+	if (i > 0 && !page->order[i]->not_null)
+	{
+		appendStringInfoString(sql, " OR ");
+		append_reference(sql, page, page->order[i]);
+		appendStringInfoString(sql, " IS NULL");
+	}
+	if (i + 1 == page->n_order)
+		return;
+	appendStringInfoString(sql, " OR (");
+	append_comparison(sql, page, page->order[i], "=", page->last[i]);
+	appendStringInfoString(sql, " AND (");
+	append_after(sql, page, i + 1);
+	appendStringInfoString(sql, "))");
+}
+
+/*
+ * append_keyset appends the condition for rows after the last one. The first column gets a condition of its own, so that
+ * an index on it bounds the scan: a >= x AND (a > x OR id > y).
+ */
+static void
+append_keyset(StringInfo sql, const EtlPage *page, int *n)
+{
+	const EtlColumn *lead = page->order[0];
+
+	append_and(sql, n);
+	append_comparison(sql, page, lead, page->n_order == 1 ? ">" : ">=", page->last[0]);
+	if (page->n_order == 1)
+		return;
+	append_and(sql, n);
+	appendStringInfoChar(sql, '(');
+	append_comparison(sql, page, lead, ">", page->last[0]);
+	appendStringInfoString(sql, " OR ");
+	append_after(sql, page, 1);
+	appendStringInfoChar(sql, ')');
+}
+
+/* append_where appends all conditions of the page. The filter ends with a newline: it may end with a comment. */
+static void
+append_where(StringInfo sql, const EtlPage *page)
+{
+	int n = 0;
+
+	if (page->task->filter)
+	{
+		append_and(sql, &n);
+		appendStringInfo(sql, "(%s\n)", page->task->filter);
+	}
+	if (page->null_cursors)
+	{
+		append_and(sql, &n);
+		append_reference(sql, page, page->cursor);
+		appendStringInfoString(sql, " IS NULL");
+	}
+	if (page->last && page->n_order > 0)
+		append_keyset(sql, page, &n);
+	else if (page->lower)
+	{
+		append_and(sql, &n);
+		append_comparison(sql, page, page->cursor, ">=", page->lower);
+	}
+	else if (page->n_order > 0 && !page->null_cursors && !page->order[0]->not_null)
+	{
+		append_and(sql, &n);
+		append_reference(sql, page, page->order[0]);
+		appendStringInfoString(sql, " IS NOT NULL");
+	}
+	if (page->upper)
+	{
+		append_and(sql, &n);
+		append_comparison(sql, page, page->order[0], "<=", page->upper);
+	}
+}
+
+/* etl_page_select builds the query for the rows. */
+char *
+etl_page_select(const EtlPage *page)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < page->map->n; i++)
+		appendStringInfo(&sql, "%s%s", i ? ", " : "", page->map->expression[i]);
+	if (page->cursor)
+	{
+		appendStringInfoString(&sql, ", ");
+		append_reference(&sql, page, page->cursor);
+	}
+	for (int i = 0; i < page->n_order; i++)
+	{
+		appendStringInfoString(&sql, ", ");
+		append_reference(&sql, page, page->order[i]);
+	}
+	appendStringInfo(&sql, " FROM %s", page->source->name);
+	append_where(&sql, page);
+	for (int i = 0; i < page->n_order; i++)
+	{
+		appendStringInfoString(&sql, i ? ", " : " ORDER BY ");
+		append_reference(&sql, page, page->order[i]);
+	}
+	if (page->limit > 0)
+		appendStringInfo(&sql, " LIMIT %d", page->limit);
+	return sql.data;
+}
+
+/* etl_page_count builds the query that counts what is left. */
+char *
+etl_page_count(const EtlPage *page)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT count(*) FROM %s", page->source->name);
+	append_where(&sql, page);
+	return sql.data;
+}
+
+/* etl_page_max builds the query for the highest value of the first order column. */
+char *
+etl_page_max(const EtlPage *page)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT max(");
+	append_reference(&sql, page, page->order[0]);
+	appendStringInfo(&sql, ") FROM %s", page->source->name);
+	append_where(&sql, page);
+	return sql.data;
+}

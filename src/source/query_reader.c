@@ -1,0 +1,569 @@
+/*
+ * query_reader.c
+ *		The reader for everything that can be SELECTed from: foreign tables of any wrapper, tables, views.
+ *
+ * With a primary key a source is read in pages, ordered by cursor and key; each page is a batch. Without one, or where
+ * the order could not be trusted or would have to be made here (see decide_paging), it is read in one piece.
+ *
+ * A page asks for one row more than it takes: so it knows whether there is a next page, and that the declared primary
+ * key really tells the rows on both sides of the cut apart. Rows whose cursor is NULL are read by extracts that have no
+ * lower bound (the first one and full refreshes), after all others.
+ *
+ * mysql_fdw ends a scan without an error when its connection dies or when a value is too long for its buffer. A page
+ * that comes back short is believed only when a fresh count(*) of what is behind its last row says 0; a read in one
+ * piece when it gave as many rows as count(*) did just before or just after. An upper bound taken at the start keeps a
+ * busy source from growing faster than it is read.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "catalog/spi.h"
+#include "errors.h"
+#include "miscadmin.h"
+#include "source/page.h"
+#include "source/plan_probe.h"
+#include "source/reader.h"
+#include "source/stream.h"
+#include "source/value.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+#include "worker/attempt.h"
+
+/* mysql_fdw holds a whole result in memory when a column is text: bytes that a page may take there. */
+#define MYSQL_RESULT_BYTES (64 * 1024 * 1024)
+#define MYSQL_FIRST_ROWS 10000
+
+/* A value of the row that was read last, and how to copy and print it. */
+typedef struct Held
+{
+	bool byval;
+	int16 typlen;
+	Oid output;
+	bool isnull;
+	Datum value;
+	char *buffer; /* for types passed by reference */
+	Size size;
+} Held;
+
+typedef struct QueryReader
+{
+	EtlReader base;
+	MemoryContext scratch; /* emptied at each batch */
+	EtlPage page;
+	bool mysql;
+	bool mysql_stores;	/* a text column makes mysql_fdw hold whole results */
+	bool nulls_to_read; /* rows with a NULL cursor come after the others */
+	int stalls;			/* pages in a row that gave nothing although there is something */
+	int64 width;		/* average bytes of a row so far */
+
+	FmgrInfo *compare; /* of the cursor type */
+	Held highest;	   /* cursor */
+	Held *held;		   /* order columns of the last row taken */
+	int64 rows;		   /* of this batch */
+	int64 bytes;
+	bool more; /* the row behind the batch was seen */
+	EtlRowSink *sink;
+	char *first_sql;
+	const char *note;
+} QueryReader;
+
+/* hold_type prepares a Held for values of a type. */
+static void
+hold_type(Held *held, Oid type)
+{
+	bool varlena;
+
+	memset(held, 0, sizeof(*held));
+	held->isnull = true;
+	get_typlenbyval(type, &held->typlen, &held->byval);
+	getTypeOutputInfo(type, &held->output, &varlena);
+}
+
+/* hold copies a value; the buffer grows to the longest one and is used again. */
+static void
+hold(Held *held, Datum value, bool isnull, MemoryContext context)
+{
+	Size size;
+
+	held->isnull = isnull;
+	if (isnull || held->byval)
+	{
+		held->value = value;
+		return;
+	}
+	if (held->typlen == -1)
+		value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+	size = datumGetSize(value, false, held->typlen);
+	if (size > held->size)
+	{
+		held->size = Max(size * 2, 64);
+		held->buffer = MemoryContextAlloc(context, held->size);
+	}
+	memcpy(held->buffer, DatumGetPointer(value), size);
+	held->value = PointerGetDatum(held->buffer);
+}
+
+/* orders_safely says whether a foreign source and this server agree on the order of a type's values. */
+static bool
+orders_safely(Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+		case NUMERICOID:
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case UUIDOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* fill_order makes the list of order columns: cursor, then the key columns that are not the cursor. */
+static void
+fill_order(QueryReader *reader, bool with_cursor)
+{
+	const EtlReadRequest *request = &reader->base.request;
+	const EtlNames *key = &request->task->primary_key;
+	EtlPage *page = &reader->page;
+
+	page->order = palloc(sizeof(EtlColumn *) * (key->n + 1));
+	page->n_order = 0;
+	if (with_cursor && page->cursor)
+		page->order[page->n_order++] = page->cursor;
+	for (int i = 0; i < key->n; i++)
+		if (page->cursor == NULL || strcmp(key->name[i], page->cursor->name) != 0)
+			page->order[page->n_order++] = etl_relation_column(request->source, key->name[i]);
+	reader->held = palloc(sizeof(Held) * Max(page->n_order, 1));
+	for (int i = 0; i < page->n_order; i++)
+		hold_type(&reader->held[i], page->order[i]->type);
+	page->last = NULL;
+}
+
+/* read_whole gives up paging for a reason that the attempt will tell. */
+static void
+read_whole(QueryReader *reader, const char *why)
+{
+	reader->page.n_order = 0;
+	reader->note = why;
+}
+
+/*
+ * decide_paging chooses between pages and one piece. Not paged: no primary key; a foreign source whose cursor or key has
+ * a type that both sides may order differently (text collations); a foreign source that leaves the sorting to this
+ * server, which would fetch everything for each page.
+ */
+static void
+decide_paging(QueryReader *reader)
+{
+	EtlPage *page = &reader->page;
+	EtlPlanFacts facts;
+
+	etl_plan_probe(etl_page_select(page), &facts);
+	reader->mysql = facts.mysql;
+	if (reader->base.request.task->primary_key.n == 0)
+	{
+		read_whole(reader, NULL);
+		return;
+	}
+	fill_order(reader, true);
+	for (int i = 0; facts.foreign && i < page->n_order; i++)
+		if (!orders_safely(page->order[i]->type))
+		{
+			read_whole(
+				reader,
+				psprintf("Read in one piece: values of type %s (column \"%s\") may sort differently in the source.",
+						 format_type_be(page->order[i]->type), page->order[i]->name));
+			return;
+		}
+	if (!facts.foreign)
+		return;
+	page->limit = reader->base.request.max_rows + 1;
+	etl_plan_probe(etl_page_select(page), &facts);
+	if (facts.local_sort)
+		read_whole(reader,
+				   "Read in one piece: the foreign data wrapper does not send the order of the pages to the source.");
+	page->limit = 0;
+}
+
+/* find_upper bounds a paged read of a source that may end early and has to be asked again for what is left. */
+static void
+find_upper(QueryReader *reader)
+{
+	EtlPage *page = &reader->page;
+
+	if (reader->mysql && page->n_order > 0 && page->order[0]->type != UUIDOID)
+		page->upper = etl_sql_text(etl_page_max(page));
+}
+
+/* begin_reading makes the author's search_path and the pinned settings hold until AtEOXact_GUC. */
+static int
+begin_reading(const EtlTask *task)
+{
+	int level = etl_attempt_author_path(task);
+
+	etl_value_pin_settings();
+	return level;
+}
+
+/* set_up fills a reader in; all in the request's context. */
+static void
+set_up(QueryReader *reader, const EtlReadRequest *request)
+{
+	EtlPage *page = &reader->page;
+	int level = begin_reading(request->task);
+
+	page->task = request->task;
+	page->source = request->source;
+	page->map = request->map;
+	page->lower = request->lower;
+	if (request->task->cursor_column)
+	{
+		page->cursor = etl_relation_column(request->source, request->task->cursor_column);
+		hold_type(&reader->highest, page->cursor->type);
+		reader->compare = &lookup_type_cache(page->cursor->type, TYPECACHE_CMP_PROC_FINFO)->cmp_proc_finfo;
+	}
+	decide_paging(reader);
+	find_upper(reader);
+	for (int i = 0; i < request->source->n; i++)
+		reader->mysql_stores |= reader->mysql && request->source->column[i].type == TEXTOID;
+	reader->nulls_to_read = page->n_order > 0 && page->lower == NULL && !page->order[0]->not_null;
+	AtEOXact_GUC(false, level);
+}
+
+/* query_open starts a read. */
+static EtlReader *
+query_open(const EtlReadRequest *request)
+{
+	MemoryContext old = MemoryContextSwitchTo(request->context);
+	QueryReader *reader = palloc0(sizeof(QueryReader));
+
+	reader->base.routine = &etl_query_reader;
+	reader->base.request = *request;
+	reader->scratch = AllocSetContextCreate(request->context, "etl query reader", ALLOCSET_DEFAULT_SIZES);
+	set_up(reader, request);
+	MemoryContextSwitchTo(old);
+	return &reader->base;
+}
+
+/* print returns a held value as text. */
+static char *
+print(const Held *held)
+{
+	return OidOutputFunctionCall(held->output, held->value);
+}
+
+/* refuse_null_key reports a key column that is NULL: the row could not be found again after a cut. */
+static void
+refuse_null_key(QueryReader *reader, const EtlColumn *column)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_NOT_NULL_VIOLATION),
+		 errmsg("column \"%s\" of the primary key of source %s is NULL", column->name, reader->page.source->name),
+		 errhint("Name columns without NULLs as primary_key, or leave primary_key out: the source is then read in one"
+				 " piece.")));
+}
+
+/* same_key says whether the row in the slot has the order values of the last row taken. */
+static bool
+same_key(QueryReader *reader, TupleTableSlot *slot, int first)
+{
+	for (int i = 0; i < reader->page.n_order; i++)
+	{
+		Held *held = &reader->held[i];
+		Oid type = reader->page.order[i]->type;
+		TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO);
+
+		if (slot->tts_isnull[first + i] || held->isnull || !OidIsValid(cache->eq_opr_finfo.fn_oid) ||
+			!DatumGetBool(FunctionCall2Coll(&cache->eq_opr_finfo, reader->page.order[i]->collation,
+											slot->tts_values[first + i], held->value)))
+			return false;
+	}
+	return true;
+}
+
+/* see_next looks at the row behind the cut. */
+static void
+see_next(QueryReader *reader, TupleTableSlot *slot, int first)
+{
+	reader->more = true;
+	if (!same_key(reader, slot, first))
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_UNIQUE_VIOLATION),
+		 errmsg("primary_key does not identify a row of source %s", reader->page.source->name),
+		 errdetail("Two rows have the same value (%s) in column \"%s\" and equal values in all columns of the key.",
+				   print(&reader->held[reader->page.n_order - 1]), reader->page.order[reader->page.n_order - 1]->name),
+		 errhint("Name all columns of the key as primary_key, or leave primary_key out: the source is then read in one"
+				 " piece.")));
+}
+
+/* take_cursor keeps the highest cursor value; one that nothing can ever be above is left out. */
+static void
+take_cursor(QueryReader *reader, Datum value, bool isnull)
+{
+	const EtlColumn *cursor = reader->page.cursor;
+
+	if (isnull || !etl_value_is_finite(cursor->type, value))
+		return;
+	if (!reader->highest.isnull &&
+		DatumGetInt32(FunctionCall2Coll(reader->compare, cursor->collation, value, reader->highest.value)) <= 0)
+		return;
+	hold(&reader->highest, value, false, reader->base.request.context);
+}
+
+/* row_width estimates what a row takes in the result that mysql_fdw holds. */
+static int64
+row_width(const QueryReader *reader, TupleTableSlot *slot)
+{
+	int64 width = 0;
+
+	for (int i = 0; i < reader->page.map->n; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(slot->tts_tupleDescriptor, i);
+
+		width += 32;
+		if (!slot->tts_isnull[i] && att->attlen == -1)
+			width += VARSIZE_ANY(DatumGetPointer(slot->tts_values[i]));
+	}
+	return width;
+}
+
+/* take_row is called for each row of the page. */
+static void
+take_row(TupleTableSlot *slot, void *arg)
+{
+	QueryReader *reader = arg;
+	EtlPage *page = &reader->page;
+	int first = page->map->n + (page->cursor ? 1 : 0);
+
+	slot_getallattrs(slot);
+	if (page->limit > 0 && reader->rows + 1 == page->limit)
+	{
+		see_next(reader, slot, first);
+		return;
+	}
+	for (int i = 0; i < page->n_order; i++)
+	{
+		if (slot->tts_isnull[first + i])
+			refuse_null_key(reader, page->order[i]);
+		hold(&reader->held[i], slot->tts_values[first + i], false, reader->base.request.context);
+	}
+	if (page->cursor)
+		take_cursor(reader, slot->tts_values[first - 1], slot->tts_isnull[first - 1]);
+	if (reader->mysql_stores)
+		reader->bytes += row_width(reader, slot);
+	reader->rows++;
+	reader->sink->put(reader->sink, slot);
+}
+
+/* count_rows asks the source how many rows lie within the page's bounds. */
+static int64
+count_rows(QueryReader *reader)
+{
+	int64 n;
+
+	if (!etl_sql_int64(etl_page_count(&reader->page), &n))
+		ereport(ERROR, (errcode(ERRCODE_ETL_SHORT_READ),
+						errmsg("source %s did not answer how many rows it has", reader->page.source->name),
+						errdetail("mysql_fdw returned no row for count(*): the connection was lost."),
+						errhint("The next attempt goes on from the last committed batch.")));
+	return n;
+}
+
+/* refuse_short reports a scan that ended before its end. */
+static void
+refuse_short(QueryReader *reader, int64 got, int64 expected)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_ETL_SHORT_READ),
+		 errmsg("source %s returned fewer rows than it has", reader->page.source->name),
+		 errdetail("Rows read: %lld; rows that count(*) finds within the same bounds: %lld.", (long long) got,
+				   (long long) expected),
+		 errhint(
+			 "The connection was lost, or a value is longer than mysql_fdw's buffer: declare long columns as text.")));
+}
+
+/* keep_last turns the order values of the last row taken into the start of the next page. */
+static void
+keep_last(QueryReader *reader)
+{
+	EtlPage *page = &reader->page;
+	MemoryContext old;
+
+	if (reader->rows == 0 || page->n_order == 0)
+		return;
+	old = MemoryContextSwitchTo(reader->base.request.context);
+	if (page->last == NULL)
+		page->last = palloc0(sizeof(char *) * page->n_order);
+	for (int i = 0; i < page->n_order; i++)
+	{
+		if (page->last[i])
+			pfree(page->last[i]);
+		page->last[i] = print(&reader->held[i]);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* check_short_page asks a source that may end early whether there is more behind a short page. */
+static bool
+check_short_page(QueryReader *reader)
+{
+	int64 left = count_rows(reader);
+
+	if (left == 0)
+		return false;
+	reader->stalls = reader->rows > 0 ? 0 : reader->stalls + 1;
+	if (reader->stalls > 1)
+		refuse_short(reader, 0, left);
+	return true;
+}
+
+/* lead_is_key says whether the first order column belongs to the primary key. */
+static bool
+lead_is_key(const QueryReader *reader)
+{
+	const EtlNames *key = &reader->base.request.task->primary_key;
+
+	for (int i = 0; i < key->n; i++)
+		if (strcmp(key->name[i], reader->page.order[0]->name) == 0)
+			return true;
+	return false;
+}
+
+/* refuse_null_lead looks for rows that the order of the pages leaves out because the key is NULL. */
+static void
+refuse_null_lead(QueryReader *reader)
+{
+	EtlPage page = reader->page;
+	int64 n;
+
+	page.cursor = page.order[0];
+	page.null_cursors = true;
+	page.n_order = 0;
+	page.upper = NULL;
+	if (etl_sql_int64(etl_page_count(&page), &n) && n > 0)
+		refuse_null_key(reader, page.cursor);
+}
+
+/* start_nulls turns to the rows whose cursor is NULL; false when there can be none because the cursor is a key. */
+static bool
+start_nulls(QueryReader *reader)
+{
+	MemoryContext old;
+
+	reader->nulls_to_read = false;
+	if (lead_is_key(reader))
+	{
+		refuse_null_lead(reader);
+		return false;
+	}
+	old = MemoryContextSwitchTo(reader->base.request.context);
+	reader->page.upper = NULL;
+	reader->page.null_cursors = true;
+	fill_order(reader, false);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+/* read_page executes the query of a page and returns whether there may be more of its kind. */
+static bool
+read_page(QueryReader *reader)
+{
+	EtlPage *page = &reader->page;
+	char *sql;
+
+	page->limit = page->n_order > 0 ? reader->base.request.max_rows + 1 : 0;
+	if (reader->mysql_stores && page->limit > 0)
+		page->limit = Min(page->limit,
+						  1 + (reader->width > 0 ? MYSQL_RESULT_BYTES / reader->width + 1 : MYSQL_FIRST_ROWS));
+	sql = etl_page_select(page);
+	if (reader->first_sql == NULL)
+		reader->first_sql = MemoryContextStrdup(reader->base.request.context, sql);
+	(void) etl_stream_query(sql, take_row, reader);
+	keep_last(reader);
+	if (reader->rows > 0)
+		reader->width = reader->bytes / reader->rows;
+	if (reader->more)
+		return true;
+	return reader->mysql && page->n_order > 0 && check_short_page(reader);
+}
+
+/* read_piece reads everything at once; a source that may end early has to give what it counted. */
+static bool
+read_piece(QueryReader *reader)
+{
+	int64 before = reader->mysql ? count_rows(reader) : 0;
+	int64 after;
+
+	(void) read_page(reader);
+	if (!reader->mysql || reader->rows == before)
+		return false;
+	after = count_rows(reader);
+	if (reader->rows < Min(before, after) || reader->rows > Max(before, after))
+		refuse_short(reader, reader->rows, before);
+	return false;
+}
+
+/* query_next_batch reads a page. */
+static bool
+query_next_batch(EtlReader *base, EtlRowSink *sink)
+{
+	QueryReader *reader = (QueryReader *) base;
+	MemoryContext old = MemoryContextSwitchTo(reader->scratch);
+	int level = begin_reading(base->request.task);
+	bool more;
+
+	reader->rows = 0;
+	reader->bytes = 0;
+	reader->more = false;
+	reader->sink = sink;
+	more = reader->page.n_order > 0 ? read_page(reader) : read_piece(reader);
+	if (!more && reader->nulls_to_read)
+		more = start_nulls(reader);
+	AtEOXact_GUC(false, level);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(reader->scratch);
+	return more;
+}
+
+/* query_state reports the rows of the last batch and the highest cursor so far. */
+static void
+query_state(EtlReader *base, EtlReadState *state)
+{
+	QueryReader *reader = (QueryReader *) base;
+	int level = NewGUCNestLevel();
+
+	etl_value_pin_settings();
+	state->rows = reader->rows;
+	state->cursor_to = reader->highest.isnull ? NULL : print(&reader->highest);
+	state->sql = reader->first_sql;
+	state->note = reader->note;
+	AtEOXact_GUC(false, level);
+}
+
+/* query_close has nothing outside of memory contexts. */
+static void
+query_close(EtlReader *base)
+{
+}
+
+const EtlReaderRoutine etl_query_reader = {
+	.name = "query",
+	.fetch_in_transaction = true,
+	.open = query_open,
+	.next_batch = query_next_batch,
+	.state = query_state,
+	.close = query_close,
+};
