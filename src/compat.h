@@ -77,4 +77,4 @@ etl_compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, ESta
 #endif
 }
 
-#endif							/* ETL_COMPAT_H */
+#endif /* ETL_COMPAT_H */

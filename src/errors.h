@@ -27,4 +27,4 @@
 /* An attempt took longer than the timeout of its task. */
 #define ERRCODE_ETL_TIMEOUT MAKE_SQLSTATE('Z', 'E', '0', '0', '9')
 
-#endif							/* ETL_ERRORS_H */
+#endif /* ETL_ERRORS_H */

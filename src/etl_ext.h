@@ -22,75 +22,75 @@ typedef enum EtlTaskKind
 /* A list of names, as in a text[] column. */
 typedef struct EtlNames
 {
-	int			n;
-	char	  **name;
+	int n;
+	char **name;
 } EtlNames;
 
 typedef struct EtlPipeline
 {
-	int64		pipeline_id;
-	char	   *name;
-	char	   *description;
-	Oid			owner;			/* InvalidOid: the role is gone */
-	char	   *owner_name;
-	char	   *schedule;
-	char	   *timezone;
-	int			max_parallel;
-	char	   *on_overlap;
-	Interval   *run_timeout;
-	Jsonb	   *tags;
-	bool		paused;
+	int64 pipeline_id;
+	char *name;
+	char *description;
+	Oid owner; /* InvalidOid: the role is gone */
+	char *owner_name;
+	char *schedule;
+	char *timezone;
+	int max_parallel;
+	char *on_overlap;
+	Interval *run_timeout;
+	Jsonb *tags;
+	bool paused;
 } EtlPipeline;
 
 typedef struct EtlTask
 {
-	int64		task_id;
-	int64		pipeline_id;
-	char	   *name;
+	int64 task_id;
+	int64 pipeline_id;
+	char *name;
 	EtlTaskKind kind;
 
 	/* extract */
-	char	   *source;
-	char	   *target;			/* also load, aggregate and check */
-	char	   *cursor_column;
-	EtlNames	primary_key;
-	Interval   *lag;
-	char	   *filter;			/* also check */
-	EtlNames	columns;		/* also check */
-	int			chunk_rows;		/* 0: etl.chunk_rows */
+	char *source;
+	char *target; /* also load, aggregate and check */
+	char *cursor_column;
+	EtlNames primary_key;
+	Interval *lag;
+	char *filter;	  /* also check */
+	EtlNames columns; /* also check */
+	int chunk_rows;	  /* 0: etl.chunk_rows */
 
 	/* load, aggregate */
-	char	   *query;
-	EtlNames	key;
-	char	   *mode;
-	char	   *order_by;
+	char *query;
+	EtlNames key;
+	char *mode;
+	char *order_by;
 
 	/* sql */
-	char	   *command;
+	char *command;
 
 	/* check */
-	char	   *check_type;
-	char	   *expression;
-	char	   *warn;
-	char	   *fail;
-	char	   *gate;
+	char *check_type;
+	char *expression;
+	char *warn;
+	char *fail;
+	char *gate;
 
 	/* all */
-	EtlNames	depends_on;		/* name == NULL: everything is inferred */
-	bool		has_retry_delays;
-	int			n_retry_delays;
-	Interval   *retry_delays;
-	Interval   *timeout;
-	char	   *trigger_rule;
-	int			priority;
-	Oid			owner;			/* of the task or, if it has none, of its pipeline; InvalidOid: gone */
-	char	   *owner_name;
-	bool		enabled;
-	Jsonb	   *tags;
-	char	   *description;
-	char	   *search_path;
-	EtlNames	reads;
-	EtlNames	writes;
+	EtlNames depends_on; /* name == NULL: everything is inferred */
+	bool has_retry_delays;
+	int n_retry_delays;
+	Interval *retry_delays;
+	Interval *timeout;
+	char *trigger_rule;
+	int priority;
+	Oid owner; /* of the task or, if it has none, of its pipeline; InvalidOid: gone */
+	char *owner_name;
+	bool enabled;
+	Jsonb *tags;
+	char *description;
+	char *search_path;
+	EtlNames reads;
+	EtlNames writes;
 } EtlTask;
 
-#endif							/* ETL_EXT_H */
+#endif /* ETL_EXT_H */

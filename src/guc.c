@@ -7,19 +7,18 @@
 #include "guc.h"
 #include "utils/guc.h"
 
-int			etl_chunk_rows = 200000;
-int			etl_max_workers = 4;
+int etl_chunk_rows = 200000;
+int etl_max_workers = 4;
 
 /* etl_guc_init defines the settings; called once, when the library is loaded. */
 void
 etl_guc_init(void)
 {
 	DefineCustomIntVariable("etl.chunk_rows",
-							"Rows that an extract commits at a time, unless its chunk_rows says otherwise.",
-							NULL, &etl_chunk_rows, 200000, 1, 100000000, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("etl.max_workers",
-							"Most tasks that work at the same time in one database.",
-							"Each takes one of max_worker_processes.",
-							&etl_max_workers, 4, 1, 1024, PGC_SIGHUP, 0, NULL, NULL, NULL);
+							"Rows that an extract commits at a time, unless its chunk_rows says otherwise.", NULL,
+							&etl_chunk_rows, 200000, 1, 100000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("etl.max_workers", "Most tasks that work at the same time in one database.",
+							"Each takes one of max_worker_processes.", &etl_max_workers, 4, 1, 1024, PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
 	MarkGUCPrefixReserved("etl");
 }

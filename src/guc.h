@@ -2,9 +2,9 @@
 #ifndef ETL_GUC_H
 #define ETL_GUC_H
 
-extern int	etl_chunk_rows;		/* etl.chunk_rows, rows */
-extern int	etl_max_workers;	/* etl.max_workers, processes per database */
+extern int etl_chunk_rows;	/* etl.chunk_rows, rows */
+extern int etl_max_workers; /* etl.max_workers, processes per database */
 
 extern void etl_guc_init(void);
 
-#endif							/* ETL_GUC_H */
+#endif /* ETL_GUC_H */

@@ -11,10 +11,10 @@
 #include "utils/builtins.h"
 
 /* Columns with defaults get them here, so that a definition may leave them out. */
-#define PIPELINE_COLUMNS \
-	"r.pipeline_id, r.name, r.description, r.owner::oid AS owner, r.owner::text AS owner_name, r.schedule, " \
-	"coalesce(r.timezone, 'UTC') AS timezone, coalesce(r.max_parallel, 4) AS max_parallel, " \
-	"coalesce(r.on_overlap, 'skip') AS on_overlap, r.run_timeout, coalesce(r.tags, '{}') AS tags, " \
+#define PIPELINE_COLUMNS                                                                                               \
+	"r.pipeline_id, r.name, r.description, r.owner::oid AS owner, r.owner::text AS owner_name, r.schedule, "           \
+	"coalesce(r.timezone, 'UTC') AS timezone, coalesce(r.max_parallel, 4) AS max_parallel, "                           \
+	"coalesce(r.on_overlap, 'skip') AS on_overlap, r.run_timeout, coalesce(r.tags, '{}') AS tags, "                    \
 	"coalesce(r.paused, false) AS paused"
 
 /* read_pipeline makes the struct from a row of PIPELINE_COLUMNS. */
@@ -42,18 +42,17 @@ read_pipeline(const EtlRow *row)
 EtlPipeline *
 etl_pipeline_find(const char *name, bool lock)
 {
-	static EtlStatement find = {
-		"SELECT " PIPELINE_COLUMNS " FROM etl.pipeline AS r WHERE r.name = $1", 1, {TEXTOID}};
+	static EtlStatement find = {"SELECT " PIPELINE_COLUMNS " FROM etl.pipeline AS r WHERE r.name = $1", 1, {TEXTOID}};
 	static EtlStatement find_lock = {
 		"SELECT " PIPELINE_COLUMNS " FROM etl.pipeline AS r WHERE r.name = $1 FOR NO KEY UPDATE", 1, {TEXTOID}};
-	EtlScope	scope;
+	EtlScope scope;
 	EtlPipeline *pipeline = NULL;
-	Datum		value = CStringGetTextDatum(name);
+	Datum value = CStringGetTextDatum(name);
 
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(lock ? &find_lock : &find, &value, NULL, SPI_OK_SELECT) > 0)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		pipeline = read_pipeline(&row);
 	}
@@ -71,16 +70,12 @@ etl_pipeline_get(const char *name)
 	EtlPipeline *pipeline = etl_pipeline_find(name, true);
 
 	if (pipeline == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("pipeline \"%s\" does not exist", name),
-				 errhint("SELECT name FROM etl.pipeline lists the pipelines; etl.create_pipeline makes one.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
+						errhint("SELECT name FROM etl.pipeline lists the pipelines; etl.create_pipeline makes one.")));
 	if (!has_privs_of_role(GetUserId(), pipeline->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for pipeline \"%s\"", name),
-				 errdetail("It belongs to role \"%s\".", pipeline->owner_name),
-				 errhint("Ask for membership in that role, or for a pipeline of your own.")));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pipeline \"%s\"", name),
+						errdetail("It belongs to role \"%s\".", pipeline->owner_name),
+						errhint("Ask for membership in that role, or for a pipeline of your own.")));
 	return pipeline;
 }
 
@@ -90,10 +85,10 @@ etl_pipeline_parse(Jsonb *definition)
 {
 	static EtlStatement parse = {
 		"SELECT " PIPELINE_COLUMNS " FROM jsonb_populate_record(NULL::etl.pipeline, $1) AS r", 1, {JSONBOID}};
-	EtlScope	scope;
+	EtlScope scope;
 	EtlPipeline *pipeline;
-	EtlRow		row;
-	Datum		value = JsonbPGetDatum(definition);
+	EtlRow row;
+	Datum value = JsonbPGetDatum(definition);
 
 	etl_catalog_begin(&scope);
 	etl_catalog_exec(&parse, &value, NULL, SPI_OK_SELECT);
@@ -109,10 +104,10 @@ etl_pipeline_definition(int64 pipeline_id)
 {
 	static EtlStatement get = {
 		"SELECT to_jsonb(p) AS definition FROM etl.pipeline AS p WHERE pipeline_id = $1", 1, {INT8OID}};
-	EtlScope	scope;
-	EtlRow		row;
-	Jsonb	   *definition;
-	Datum		value = Int64GetDatum(pipeline_id);
+	EtlScope scope;
+	EtlRow row;
+	Jsonb *definition;
+	Datum value = Int64GetDatum(pipeline_id);
 
 	etl_catalog_begin(&scope);
 	etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT);
@@ -140,31 +135,31 @@ pipeline_arguments(const EtlPipeline *pipeline, Datum *value, char *null)
 	null[2] = null[5] = null[9] = null[10] = ' ';
 }
 
-#define PIPELINE_TYPES \
-	{TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INTERVALOID, JSONBOID, BOOLOID, INT8OID}
+#define PIPELINE_TYPES                                                                                                 \
+	{                                                                                                                  \
+		TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INTERVALOID, JSONBOID, BOOLOID, INT8OID          \
+	}
 
 /* etl_pipeline_insert stores a new pipeline and returns its number. Errors: 42710 when the name is taken. */
 int64
 etl_pipeline_insert(const EtlPipeline *pipeline)
 {
-	static EtlStatement insert = {
-		"INSERT INTO etl.pipeline (name, description, owner, schedule, timezone, max_parallel, on_overlap, run_timeout, "
-		"tags, paused) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $11 IS NOT NULL "
-		"ON CONFLICT (name) DO NOTHING RETURNING pipeline_id",
-		11, PIPELINE_TYPES};
-	EtlScope	scope;
-	EtlRow		row;
-	int64		pipeline_id;
-	Datum		value[11];
-	char		null[11];
+	static EtlStatement insert = {"INSERT INTO etl.pipeline (name, description, owner, schedule, timezone, "
+								  "max_parallel, on_overlap, run_timeout, "
+								  "tags, paused) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $11 IS NOT NULL "
+								  "ON CONFLICT (name) DO NOTHING RETURNING pipeline_id",
+								  11, PIPELINE_TYPES};
+	EtlScope scope;
+	EtlRow row;
+	int64 pipeline_id;
+	Datum value[11];
+	char null[11];
 
 	pipeline_arguments(pipeline, value, null);
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("pipeline \"%s\" already exists", pipeline->name),
-				 errhint("etl.alter_pipeline changes it, etl.drop_pipeline removes it.")));
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("pipeline \"%s\" already exists", pipeline->name),
+						errhint("etl.alter_pipeline changes it, etl.drop_pipeline removes it.")));
 	row = etl_catalog_row(&scope, 0);
 	pipeline_id = etl_row_int64(&row, "pipeline_id");
 	etl_catalog_end(&scope);
@@ -180,8 +175,8 @@ etl_pipeline_update(const EtlPipeline *pipeline)
 		"max_parallel = $6, on_overlap = $7, run_timeout = $8, tags = $9, paused = $10, updated_at = now() "
 		"WHERE pipeline_id = $11",
 		11, PIPELINE_TYPES};
-	Datum		value[11];
-	char		null[11];
+	Datum value[11];
+	char null[11];
 
 	pipeline_arguments(pipeline, value, null);
 	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
@@ -192,7 +187,7 @@ void
 etl_pipeline_delete(int64 pipeline_id)
 {
 	static EtlStatement delete = {"DELETE FROM etl.pipeline WHERE pipeline_id = $1", 1, {INT8OID}};
-	Datum		value = Int64GetDatum(pipeline_id);
+	Datum value = Int64GetDatum(pipeline_id);
 
 	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
 }
@@ -203,7 +198,7 @@ etl_pipeline_active(int64 pipeline_id)
 {
 	static EtlStatement active = {
 		"SELECT FROM etl.run WHERE pipeline_id = $1 AND state IN ('queued', 'running') LIMIT 1", 1, {INT8OID}};
-	Datum		value = Int64GetDatum(pipeline_id);
+	Datum value = Int64GetDatum(pipeline_id);
 
 	return etl_catalog_call(&active, &value, NULL, SPI_OK_SELECT) > 0;
 }

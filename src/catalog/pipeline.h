@@ -13,4 +13,4 @@ extern void etl_pipeline_update(const EtlPipeline *pipeline);
 extern void etl_pipeline_delete(int64 pipeline_id);
 extern bool etl_pipeline_active(int64 pipeline_id);
 
-#endif							/* ETL_PIPELINE_H */
+#endif /* ETL_PIPELINE_H */

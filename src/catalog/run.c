@@ -18,15 +18,16 @@ other_active(int64 pipeline_id)
 {
 	static EtlStatement find = {
 		"SELECT run_id FROM etl.run WHERE pipeline_id = $1 AND state IN ('queued', 'running') ORDER BY run_id LIMIT 1",
-		1, {INT8OID}};
-	EtlScope	scope;
-	int64		run_id = 0;
-	Datum		value = Int64GetDatum(pipeline_id);
+		1,
+		{INT8OID}};
+	EtlScope scope;
+	int64 run_id = 0;
+	Datum value = Int64GetDatum(pipeline_id);
 
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&find, &value, NULL, SPI_OK_SELECT) > 0)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		run_id = etl_row_int64(&row, "run_id");
 	}
@@ -38,7 +39,7 @@ other_active(int64 pipeline_id)
 static EtlRunState
 decide_overlap(const EtlPipeline *pipeline, char **message)
 {
-	int64		other = other_active(pipeline->pipeline_id);
+	int64 other = other_active(pipeline->pipeline_id);
 
 	*message = NULL;
 	if (other == 0 || strcmp(pipeline->on_overlap, "queue") == 0)
@@ -49,11 +50,9 @@ decide_overlap(const EtlPipeline *pipeline, char **message)
 		return ETL_RUN_QUEUED;
 	}
 	if (strcmp(pipeline->on_overlap, "error") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_ETL_OVERLAP),
-				 errmsg("pipeline \"%s\" is running already", pipeline->name),
-				 errdetail("Run " INT64_FORMAT " has not ended.", other),
-				 errhint("Wait for it with etl.wait_for_run(" INT64_FORMAT "), or change on_overlap.", other)));
+		ereport(ERROR, (errcode(ERRCODE_ETL_OVERLAP), errmsg("pipeline \"%s\" is running already", pipeline->name),
+						errdetail("Run " INT64_FORMAT " has not ended.", other),
+						errhint("Wait for it with etl.wait_for_run(" INT64_FORMAT "), or change on_overlap.", other)));
 	*message = psprintf("run " INT64_FORMAT " was still active", other);
 	return ETL_RUN_SKIPPED;
 }
@@ -66,25 +65,25 @@ check_task_names(const EtlPipeline *pipeline, Jsonb *request)
 		"SELECT n FROM jsonb_array_elements_text(nullif($2->'tasks', 'null')) AS n "
 		"WHERE NOT EXISTS (SELECT FROM etl.task AS t WHERE t.pipeline_id = $1 AND t.name = n AND t.enabled "
 		"AND t.gate IS NULL)",
-		2, {INT8OID, JSONBOID}};
-	EtlScope	scope;
-	char	   *name = NULL;
-	Datum		value[2] = {Int64GetDatum(pipeline->pipeline_id), JsonbPGetDatum(request)};
+		2,
+		{INT8OID, JSONBOID}};
+	EtlScope scope;
+	char *name = NULL;
+	Datum value[2] = {Int64GetDatum(pipeline->pipeline_id), JsonbPGetDatum(request)};
 
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&missing, value, NULL, SPI_OK_SELECT) > 0)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		name = etl_row_text(&row, "n");
 	}
 	etl_catalog_end(&scope);
 	if (name)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("pipeline \"%s\" has no task \"%s\" that can be run", pipeline->name, name),
-				 errdetail("It does not exist, is disabled, or is a check that gates another task."),
-				 errhint("SELECT name, enabled, gate FROM etl.task lists the tasks.")));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("pipeline \"%s\" has no task \"%s\" that can be run", pipeline->name, name),
+						errdetail("It does not exist, is disabled, or is a check that gates another task."),
+						errhint("SELECT name, enabled, gate FROM etl.task lists the tasks.")));
 }
 
 /* insert_run stores the run with the definitions of now. */
@@ -112,19 +111,21 @@ insert_run(const EtlPipeline *pipeline, Jsonb *request, Oid caller, EtlRunState 
 		"FROM etl.pipeline AS p, "
 		"  LATERAL (SELECT coalesce(($2->>'logical_time')::timestamptz, clock_timestamp()) AS at) AS x "
 		"WHERE p.pipeline_id = $1 RETURNING run_id",
-		5, {INT8OID, JSONBOID, TEXTOID, OIDOID, TEXTOID}};
+		5,
+		{INT8OID, JSONBOID, TEXTOID, OIDOID, TEXTOID}};
 	static EtlStatement insert_tasks = {
 		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state) "
 		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', 1, 'waiting' "
 		"FROM etl.run AS r, jsonb_array_elements(r.definition->'task') AS t "
 		"WHERE r.run_id = $1 AND r.state = 'queued' AND t->>'gate' IS NULL ORDER BY 2",
-		1, {INT8OID}};
-	EtlScope	scope;
-	EtlRow		row;
-	int64		run_id;
-	Datum		value[5] = {Int64GetDatum(pipeline->pipeline_id), JsonbPGetDatum(request),
-							CStringGetTextDatum(etl_state_run_name(state)), ObjectIdGetDatum(caller)};
-	char		null[5] = {' ', ' ', ' ', ' ', ' '};
+		1,
+		{INT8OID}};
+	EtlScope scope;
+	EtlRow row;
+	int64 run_id;
+	Datum value[5] = {Int64GetDatum(pipeline->pipeline_id), JsonbPGetDatum(request),
+					  CStringGetTextDatum(etl_state_run_name(state)), ObjectIdGetDatum(caller)};
+	char null[5] = {' ', ' ', ' ', ' ', ' '};
 
 	value[4] = etl_arg_text(message, &null[4]);
 	etl_catalog_begin(&scope);
@@ -145,29 +146,23 @@ insert_run(const EtlPipeline *pipeline, Jsonb *request, Oid caller, EtlRunState 
 int64
 etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
 {
-	char	   *name = text_to_cstring(DatumGetTextPP(DirectFunctionCall2(jsonb_object_field_text,
-																		 JsonbPGetDatum(request),
-																		 CStringGetTextDatum("pipeline"))));
+	char *name = text_to_cstring(DatumGetTextPP(
+		DirectFunctionCall2(jsonb_object_field_text, JsonbPGetDatum(request), CStringGetTextDatum("pipeline"))));
 	EtlPipeline *pipeline = etl_pipeline_find(name, true);
-	char	   *message;
+	char *message;
 
 	if (pipeline == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("pipeline \"%s\" does not exist", name),
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
 				 errhint("SELECT name FROM etl.pipeline lists the pipelines. A pipeline that your transaction has just "
 						 "created can be run after COMMIT, or with mode => 'inline'.")));
 	if (!has_privs_of_role(caller, pipeline->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for pipeline \"%s\"", name),
-				 errdetail("It belongs to role \"%s\".", pipeline->owner_name),
-				 errhint("Ask for membership in that role.")));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pipeline \"%s\"", name),
+						errdetail("It belongs to role \"%s\".", pipeline->owner_name),
+						errhint("Ask for membership in that role.")));
 	if (pipeline->paused)
-		ereport(ERROR,
-				(errcode(ERRCODE_ETL_PAUSED),
-				 errmsg("pipeline \"%s\" is paused", name),
-				 errhint("SELECT etl.resume_pipeline(%s) lets it run again.", quote_literal_cstr(name))));
+		ereport(ERROR, (errcode(ERRCODE_ETL_PAUSED), errmsg("pipeline \"%s\" is paused", name),
+						errhint("SELECT etl.resume_pipeline(%s) lets it run again.", quote_literal_cstr(name))));
 	check_task_names(pipeline, request);
 	*state = decide_overlap(pipeline, &message);
 	return insert_run(pipeline, request, caller, *state, message);
@@ -177,19 +172,20 @@ etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
 static void
 load_tasks(EtlScope *scope, EtlRun *run)
 {
-	static EtlStatement tasks = {
-		"SELECT " ETL_TASK_COLUMNS " FROM etl.run AS x, jsonb_array_elements(x.definition->'task') AS e, "
-		"LATERAL jsonb_populate_record(NULL::etl.task, "
-		"  CASE WHEN to_regrole(e->>'owner') IS NULL THEN e - 'owner' ELSE e END) AS r "
-		"WHERE x.run_id = $1 AND r.gate IS NULL ORDER BY r.task_id",
-		1, {INT8OID}};
-	Datum		value = Int64GetDatum(run->run_id);
+	static EtlStatement tasks = {"SELECT " ETL_TASK_COLUMNS
+								 " FROM etl.run AS x, jsonb_array_elements(x.definition->'task') AS e, "
+								 "LATERAL jsonb_populate_record(NULL::etl.task, "
+								 "  CASE WHEN to_regrole(e->>'owner') IS NULL THEN e - 'owner' ELSE e END) AS r "
+								 "WHERE x.run_id = $1 AND r.gate IS NULL ORDER BY r.task_id",
+								 1,
+								 {INT8OID}};
+	Datum value = Int64GetDatum(run->run_id);
 
 	run->tasks.n = etl_catalog_exec(&tasks, &value, NULL, SPI_OK_SELECT);
 	run->tasks.task = MemoryContextAlloc(scope->caller, sizeof(EtlTask *) * Max(run->tasks.n, 1));
 	for (int i = 0; i < run->tasks.n; i++)
 	{
-		EtlRow		row = etl_catalog_row(scope, i);
+		EtlRow row = etl_catalog_row(scope, i);
 
 		run->tasks.task[i] = etl_task_read(&row);
 	}
@@ -199,12 +195,12 @@ load_tasks(EtlScope *scope, EtlRun *run)
 static int
 place_of(const EtlTaskList *tasks, int64 task_id)
 {
-	int			low = 0;
-	int			high = tasks->n - 1;
+	int low = 0;
+	int high = tasks->n - 1;
 
 	while (low <= high)
 	{
-		int			middle = (low + high) / 2;
+		int middle = (low + high) / 2;
 
 		if (tasks->task[middle]->task_id == task_id)
 			return middle;
@@ -223,17 +219,18 @@ load_graph(EtlScope *scope, EtlRun *run)
 	static EtlStatement edges = {
 		"SELECT (e->>0)::bigint AS task_id, (e->>1)::bigint AS depends_on "
 		"FROM etl.run AS x, jsonb_array_elements(x.definition->'dependency') AS e WHERE x.run_id = $1",
-		1, {INT8OID}};
-	Datum		value = Int64GetDatum(run->run_id);
-	int			n = etl_catalog_exec(&edges, &value, NULL, SPI_OK_SELECT);
+		1,
+		{INT8OID}};
+	Datum value = Int64GetDatum(run->run_id);
+	int n = etl_catalog_exec(&edges, &value, NULL, SPI_OK_SELECT);
 	MemoryContext old = MemoryContextSwitchTo(scope->caller);
 
 	run->graph = etl_graph_make(run->tasks.n);
 	for (int i = 0; i < n; i++)
 	{
-		EtlRow		row = etl_catalog_row(scope, i);
-		int			from = place_of(&run->tasks, etl_row_int64(&row, "task_id"));
-		int			to = place_of(&run->tasks, etl_row_int64(&row, "depends_on"));
+		EtlRow row = etl_catalog_row(scope, i);
+		int from = place_of(&run->tasks, etl_row_int64(&row, "task_id"));
+		int to = place_of(&run->tasks, etl_row_int64(&row, "depends_on"));
 
 		if (from >= 0 && to >= 0)
 			etl_graph_add(run->graph, from, to, false);
@@ -245,15 +242,15 @@ load_graph(EtlScope *scope, EtlRun *run)
 EtlRun *
 etl_run_load(int64 run_id)
 {
-	static EtlStatement get = {
-		"SELECT state, waiter, started_at, cancel_requested_at IS NOT NULL AS cancel_requested, "
-		"definition->'pipeline' AS pipeline FROM etl.run WHERE run_id = $1",
-		1, {INT8OID}};
-	EtlRun	   *run = palloc0(sizeof(EtlRun));
-	EtlScope	scope;
-	EtlRow		row;
-	Jsonb	   *pipeline;
-	Datum		value = Int64GetDatum(run_id);
+	static EtlStatement get = {"SELECT state, waiter, started_at, cancel_requested_at IS NOT NULL AS cancel_requested, "
+							   "definition->'pipeline' AS pipeline FROM etl.run WHERE run_id = $1",
+							   1,
+							   {INT8OID}};
+	EtlRun *run = palloc0(sizeof(EtlRun));
+	EtlScope scope;
+	EtlRow row;
+	Jsonb *pipeline;
+	Datum value = Int64GetDatum(run_id);
 
 	run->run_id = run_id;
 	etl_catalog_begin(&scope);
@@ -278,16 +275,17 @@ etl_run_info(int64 run_id, EtlRunInfo *info)
 {
 	static EtlStatement get = {
 		"SELECT full_refresh, logical_time, interval_start, interval_end, params FROM etl.run WHERE run_id = $1",
-		1, {INT8OID}};
-	EtlScope	scope;
-	bool		found;
-	Datum		value = Int64GetDatum(run_id);
+		1,
+		{INT8OID}};
+	EtlScope scope;
+	bool found;
+	Datum value = Int64GetDatum(run_id);
 
 	etl_catalog_begin(&scope);
 	found = etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT) > 0;
 	if (found)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		info->run_id = run_id;
 		info->full_refresh = etl_row_bool(&row, "full_refresh");
@@ -309,16 +307,17 @@ etl_run_active(EtlRunLine **line)
 		"(definition->'pipeline'->>'run_timeout')::interval AS run_timeout, "
 		"cancel_requested_at IS NOT NULL AS cancel_requested "
 		"FROM etl.run WHERE state IN ('queued', 'running') AND mode = 'background' ORDER BY run_id",
-		0, {0}};
-	EtlScope	scope;
-	int			n;
+		0,
+		{0}};
+	EtlScope scope;
+	int n;
 
 	etl_catalog_begin(&scope);
 	n = etl_catalog_exec(&list, NULL, NULL, SPI_OK_SELECT);
 	*line = MemoryContextAlloc(scope.caller, sizeof(EtlRunLine) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		EtlRow		row = etl_catalog_row(&scope, i);
+		EtlRow row = etl_catalog_row(&scope, i);
 		EtlRunLine *to = &(*line)[i];
 
 		to->run_id = etl_row_int64(&row, "run_id");
@@ -338,15 +337,15 @@ bool
 etl_run_state(int64 run_id, EtlRunState *state, char **message)
 {
 	static EtlStatement get = {"SELECT state, message FROM etl.run WHERE run_id = $1", 1, {INT8OID}};
-	EtlScope	scope;
-	bool		found;
-	Datum		value = Int64GetDatum(run_id);
+	EtlScope scope;
+	bool found;
+	Datum value = Int64GetDatum(run_id);
 
 	etl_catalog_begin(&scope);
 	found = etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT) > 0;
 	if (found)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		*state = etl_state_run(etl_row_text(&row, "state"));
 		if (message)
@@ -362,15 +361,16 @@ etl_run_pipeline_name(int64 run_id)
 {
 	static EtlStatement get = {
 		"SELECT p.name FROM etl.run AS r JOIN etl.pipeline AS p ON p.pipeline_id = r.pipeline_id WHERE r.run_id = $1",
-		1, {INT8OID}};
-	EtlScope	scope;
-	char	   *name = NULL;
-	Datum		value = Int64GetDatum(run_id);
+		1,
+		{INT8OID}};
+	EtlScope scope;
+	char *name = NULL;
+	Datum value = Int64GetDatum(run_id);
 
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT) > 0)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		name = etl_row_text(&row, "name");
 	}
@@ -385,8 +385,9 @@ etl_run_cancel(int64 run_id, const char *message)
 	static EtlStatement cancel = {
 		"UPDATE etl.run SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()), "
 		"message = coalesce(message, $2) WHERE run_id = $1 AND state IN ('queued', 'running')",
-		2, {INT8OID, TEXTOID}};
-	Datum		value[2] = {Int64GetDatum(run_id), CStringGetTextDatum(message)};
+		2,
+		{INT8OID, TEXTOID}};
+	Datum value[2] = {Int64GetDatum(run_id), CStringGetTextDatum(message)};
 
 	return etl_catalog_call(&cancel, value, NULL, SPI_OK_UPDATE) > 0;
 }
@@ -397,7 +398,7 @@ etl_run_cancel_requested(int64 run_id)
 {
 	static EtlStatement get = {
 		"SELECT FROM etl.run WHERE run_id = $1 AND cancel_requested_at IS NOT NULL", 1, {INT8OID}};
-	Datum		value = Int64GetDatum(run_id);
+	Datum value = Int64GetDatum(run_id);
 
 	return etl_catalog_call(&get, &value, NULL, SPI_OK_SELECT) > 0;
 }
@@ -410,10 +411,11 @@ etl_run_update(int64 run_id, EtlRunState from, EtlRunState to, const char *messa
 		"UPDATE etl.run SET state = $3, started_at = coalesce(started_at, clock_timestamp()), "
 		"ended_at = CASE WHEN $4 THEN clock_timestamp() END, message = coalesce(message, $5) "
 		"WHERE run_id = $1 AND state = $2",
-		5, {INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID}};
-	Datum		value[5] = {Int64GetDatum(run_id), CStringGetTextDatum(etl_state_run_name(from)),
-							CStringGetTextDatum(etl_state_run_name(to)), BoolGetDatum(etl_state_run_ended(to))};
-	char		null[5] = {' ', ' ', ' ', ' ', ' '};
+		5,
+		{INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID}};
+	Datum value[5] = {Int64GetDatum(run_id), CStringGetTextDatum(etl_state_run_name(from)),
+					  CStringGetTextDatum(etl_state_run_name(to)), BoolGetDatum(etl_state_run_ended(to))};
+	char null[5] = {' ', ' ', ' ', ' ', ' '};
 
 	value[4] = etl_arg_text(message, &null[4]);
 	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE) == 1;

@@ -8,47 +8,47 @@
 /* A run as its scheduler sees it. The definition is the one that the run was created with. */
 typedef struct EtlRun
 {
-	int64		run_id;
+	int64 run_id;
 	EtlRunState state;
-	int64		waiter;			/* 0: nobody waits */
+	int64 waiter; /* 0: nobody waits */
 	TimestampTz started_at;
-	bool		cancel_requested;
+	bool cancel_requested;
 	EtlPipeline *pipeline;
-	EtlTaskList tasks;			/* without the checks that are gates */
-	EtlGraph   *graph;			/* over tasks */
+	EtlTaskList tasks; /* without the checks that are gates */
+	EtlGraph *graph;   /* over tasks */
 } EtlRun;
 
 /* What task SQL can ask about its run. */
 typedef struct EtlRunInfo
 {
-	int64		run_id;
-	bool		full_refresh;
+	int64 run_id;
+	bool full_refresh;
 	TimestampTz logical_time;
 	TimestampTz interval_start; /* DT_NOBEGIN: none */
 	TimestampTz interval_end;
-	Jsonb	   *params;
+	Jsonb *params;
 } EtlRunInfo;
 
 /* One line of a list of runs. */
 typedef struct EtlRunLine
 {
-	int64		run_id;
-	int64		pipeline_id;
+	int64 run_id;
+	int64 pipeline_id;
 	EtlRunState state;
-	int64		waiter;
+	int64 waiter;
 	TimestampTz started_at;
-	Interval   *run_timeout;
-	bool		cancel_requested;
+	Interval *run_timeout;
+	bool cancel_requested;
 } EtlRunLine;
 
 extern int64 etl_run_create(Jsonb *request, Oid caller, EtlRunState *state);
 extern EtlRun *etl_run_load(int64 run_id);
 extern bool etl_run_info(int64 run_id, EtlRunInfo *info);
-extern int	etl_run_active(EtlRunLine **line);
+extern int etl_run_active(EtlRunLine **line);
 extern bool etl_run_state(int64 run_id, EtlRunState *state, char **message);
 extern char *etl_run_pipeline_name(int64 run_id);
 extern bool etl_run_cancel(int64 run_id, const char *message);
 extern bool etl_run_cancel_requested(int64 run_id);
 extern bool etl_run_update(int64 run_id, EtlRunState from, EtlRunState to, const char *message);
 
-#endif							/* ETL_RUN_H */
+#endif /* ETL_RUN_H */

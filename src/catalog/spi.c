@@ -22,7 +22,7 @@
 static Oid
 pipeline_relation(void)
 {
-	Oid			schema = get_namespace_oid("etl", true);
+	Oid schema = get_namespace_oid("etl", true);
 
 	return OidIsValid(schema) ? get_relname_relid("pipeline", schema) : InvalidOid;
 }
@@ -38,15 +38,14 @@ etl_catalog_exists(void)
 Oid
 etl_catalog_owner(void)
 {
-	Oid			relation = pipeline_relation();
-	HeapTuple	tuple = OidIsValid(relation) ? SearchSysCache1(RELOID, ObjectIdGetDatum(relation)) : NULL;
-	Oid			owner;
+	Oid relation = pipeline_relation();
+	HeapTuple tuple = OidIsValid(relation) ? SearchSysCache1(RELOID, ObjectIdGetDatum(relation)) : NULL;
+	Oid owner;
 
 	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension etl_ext is not installed in this database"),
-				 errhint("Run CREATE EXTENSION etl_ext.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("extension etl_ext is not installed in this database"),
+						errhint("Run CREATE EXTENSION etl_ext.")));
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
@@ -56,12 +55,12 @@ etl_catalog_owner(void)
 void
 etl_catalog_begin(EtlScope *scope)
 {
-	Oid			owner = etl_catalog_owner();
+	Oid owner = etl_catalog_owner();
 
 	scope->caller = CurrentMemoryContext;
 	scope->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
 	SetUserIdAndSecContext(owner, scope->sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
@@ -86,11 +85,11 @@ etl_catalog_end(EtlScope *scope)
 uint64
 etl_catalog_exec(EtlStatement *statement, const Datum *value, const char *null, int expected)
 {
-	int			rc;
+	int rc;
 
 	if (statement->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(statement->sql, statement->nargs, statement->argtype);
+		SPIPlanPtr plan = SPI_prepare(statement->sql, statement->nargs, statement->argtype);
 
 		if (plan == NULL)
 			elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
@@ -99,8 +98,8 @@ etl_catalog_exec(EtlStatement *statement, const Datum *value, const char *null, 
 	}
 	rc = SPI_execute_plan(statement->plan, (Datum *) value, null, false, 0);
 	if (rc != expected)
-		elog(ERROR, "catalog statement returned %s instead of %s: %s",
-			 SPI_result_code_string(rc), SPI_result_code_string(expected), statement->sql);
+		elog(ERROR, "catalog statement returned %s instead of %s: %s", SPI_result_code_string(rc),
+			 SPI_result_code_string(expected), statement->sql);
 	return SPI_processed;
 }
 
@@ -108,8 +107,8 @@ etl_catalog_exec(EtlStatement *statement, const Datum *value, const char *null, 
 uint64
 etl_catalog_call(EtlStatement *statement, const Datum *value, const char *null, int expected)
 {
-	EtlScope	scope;
-	uint64		n;
+	EtlScope scope;
+	uint64 n;
 
 	etl_catalog_begin(&scope);
 	n = etl_catalog_exec(statement, value, null, expected);
@@ -121,7 +120,7 @@ etl_catalog_call(EtlStatement *statement, const Datum *value, const char *null, 
 EtlRow
 etl_catalog_row(const EtlScope *scope, uint64 n)
 {
-	EtlRow		row;
+	EtlRow row;
 
 	Assert(SPI_tuptable != NULL && n < SPI_processed);
 	row.tuple = SPI_tuptable->vals[n];
@@ -134,7 +133,7 @@ etl_catalog_row(const EtlScope *scope, uint64 n)
 Datum
 etl_row_datum(const EtlRow *row, const char *column, bool *isnull)
 {
-	int			n = SPI_fnumber(row->desc, column);
+	int n = SPI_fnumber(row->desc, column);
 
 	if (n == SPI_ERROR_NOATTRIBUTE)
 		elog(ERROR, "result has no column \"%s\"", column);
@@ -145,7 +144,7 @@ etl_row_datum(const EtlRow *row, const char *column, bool *isnull)
 bool
 etl_row_isnull(const EtlRow *row, const char *column)
 {
-	bool		isnull;
+	bool isnull;
 
 	(void) etl_row_datum(row, column, &isnull);
 	return isnull;
@@ -155,8 +154,8 @@ etl_row_isnull(const EtlRow *row, const char *column)
 char *
 etl_row_text(const EtlRow *row, const char *column)
 {
-	int			n = SPI_fnumber(row->desc, column);
-	char	   *value;
+	int n = SPI_fnumber(row->desc, column);
+	char *value;
 
 	if (n == SPI_ERROR_NOATTRIBUTE)
 		elog(ERROR, "result has no column \"%s\"", column);
@@ -168,8 +167,8 @@ etl_row_text(const EtlRow *row, const char *column)
 int64
 etl_row_int64(const EtlRow *row, const char *column)
 {
-	bool		isnull;
-	Datum		value = etl_row_datum(row, column, &isnull);
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt64(value);
 }
@@ -178,8 +177,8 @@ etl_row_int64(const EtlRow *row, const char *column)
 int
 etl_row_int32(const EtlRow *row, const char *column)
 {
-	bool		isnull;
-	Datum		value = etl_row_datum(row, column, &isnull);
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
 
 	return isnull ? 0 : DatumGetInt32(value);
 }
@@ -188,8 +187,8 @@ etl_row_int32(const EtlRow *row, const char *column)
 bool
 etl_row_bool(const EtlRow *row, const char *column)
 {
-	bool		isnull;
-	Datum		value = etl_row_datum(row, column, &isnull);
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
 
 	return !isnull && DatumGetBool(value);
 }
@@ -198,8 +197,8 @@ etl_row_bool(const EtlRow *row, const char *column)
 Oid
 etl_row_oid(const EtlRow *row, const char *column)
 {
-	bool		isnull;
-	Datum		value = etl_row_datum(row, column, &isnull);
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
 
 	return isnull ? InvalidOid : DatumGetObjectId(value);
 }
@@ -208,8 +207,8 @@ etl_row_oid(const EtlRow *row, const char *column)
 TimestampTz
 etl_row_time(const EtlRow *row, const char *column)
 {
-	bool		isnull;
-	Datum		value = etl_row_datum(row, column, &isnull);
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
 
 	return isnull ? DT_NOBEGIN : DatumGetTimestampTz(value);
 }
@@ -218,9 +217,9 @@ etl_row_time(const EtlRow *row, const char *column)
 Interval *
 etl_row_interval(const EtlRow *row, const char *column)
 {
-	bool		isnull;
-	Datum		value = etl_row_datum(row, column, &isnull);
-	Interval   *copy;
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
+	Interval *copy;
 
 	if (isnull)
 		return NULL;
@@ -233,10 +232,10 @@ etl_row_interval(const EtlRow *row, const char *column)
 Jsonb *
 etl_row_jsonb(const EtlRow *row, const char *column)
 {
-	bool		isnull;
-	Datum		value = etl_row_datum(row, column, &isnull);
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
 	MemoryContext old;
-	Jsonb	   *copy;
+	Jsonb *copy;
 
 	if (isnull)
 		return NULL;
@@ -250,12 +249,12 @@ etl_row_jsonb(const EtlRow *row, const char *column)
 EtlNames
 etl_row_names(const EtlRow *row, const char *column)
 {
-	EtlNames	names = {0, NULL};
-	bool		isnull;
-	Datum		value = etl_row_datum(row, column, &isnull);
+	EtlNames names = {0, NULL};
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
 	MemoryContext old;
-	Datum	   *element;
-	bool	   *null;
+	Datum *element;
+	bool *null;
 
 	if (isnull)
 		return names;
@@ -273,15 +272,15 @@ uint64
 etl_sql_exec(const char *sql, int expected)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	uint64		n;
-	int			rc;
+	uint64 n;
+	int rc;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	rc = SPI_execute(sql, false, 0);
 	if (rc != expected)
-		elog(ERROR, "statement returned %s instead of %s: %s",
-			 SPI_result_code_string(rc), SPI_result_code_string(expected), sql);
+		elog(ERROR, "statement returned %s instead of %s: %s", SPI_result_code_string(rc),
+			 SPI_result_code_string(expected), sql);
 	n = SPI_processed;
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
@@ -294,8 +293,8 @@ char *
 etl_sql_text(const char *sql)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	char	   *result = NULL;
-	int			rc;
+	char *result = NULL;
+	int rc;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -318,7 +317,7 @@ etl_sql_text(const char *sql)
 bool
 etl_sql_int64(const char *sql, int64 *result)
 {
-	char	   *text = etl_sql_text(sql);
+	char *text = etl_sql_text(sql);
 
 	if (text == NULL)
 		return false;
@@ -339,7 +338,7 @@ etl_arg_text(const char *value, char *null)
 Datum
 etl_arg_names(const EtlNames *names, char *null)
 {
-	Datum	   *element;
+	Datum *element;
 
 	*null = names->name ? ' ' : 'n';
 	if (names->name == NULL)

@@ -18,29 +18,29 @@
 typedef struct EtlStatement
 {
 	const char *sql;
-	int			nargs;
-	Oid			argtype[ETL_MAX_ARGS];
-	SPIPlanPtr	plan;			/* NULL until first used */
+	int nargs;
+	Oid argtype[ETL_MAX_ARGS];
+	SPIPlanPtr plan; /* NULL until first used */
 } EtlStatement;
 
 /* What etl_catalog_begin changed and etl_catalog_end puts back; an error in between is undone by the abort. */
 typedef struct EtlScope
 {
 	MemoryContext caller;
-	Oid			user;
-	int			sec_context;
-	int			guc_level;
+	Oid user;
+	int sec_context;
+	int guc_level;
 } EtlScope;
 
 /* A row of the last result. Getters copy into the context that was current at etl_catalog_begin. */
 typedef struct EtlRow
 {
-	HeapTuple	tuple;
-	TupleDesc	desc;
+	HeapTuple tuple;
+	TupleDesc desc;
 	MemoryContext context;
 } EtlRow;
 
-extern Oid	etl_catalog_owner(void);
+extern Oid etl_catalog_owner(void);
 extern bool etl_catalog_exists(void);
 
 extern void etl_catalog_begin(EtlScope *scope);
@@ -52,9 +52,9 @@ extern EtlRow etl_catalog_row(const EtlScope *scope, uint64 n);
 extern Datum etl_row_datum(const EtlRow *row, const char *column, bool *isnull);
 extern char *etl_row_text(const EtlRow *row, const char *column);
 extern int64 etl_row_int64(const EtlRow *row, const char *column);
-extern int	etl_row_int32(const EtlRow *row, const char *column);
+extern int etl_row_int32(const EtlRow *row, const char *column);
 extern bool etl_row_bool(const EtlRow *row, const char *column);
-extern Oid	etl_row_oid(const EtlRow *row, const char *column);
+extern Oid etl_row_oid(const EtlRow *row, const char *column);
 extern TimestampTz etl_row_time(const EtlRow *row, const char *column);
 extern Interval *etl_row_interval(const EtlRow *row, const char *column);
 extern Jsonb *etl_row_jsonb(const EtlRow *row, const char *column);
@@ -70,4 +70,4 @@ extern Datum etl_arg_text(const char *value, char *null);
 extern Datum etl_arg_names(const EtlNames *names, char *null);
 extern Datum etl_arg_pointer(const void *value, char *null);
 
-#endif							/* ETL_SPI_H */
+#endif /* ETL_SPI_H */

@@ -11,11 +11,8 @@
 #include "utils/timestamp.h"
 
 static const char *const kind_name[] = {
-	[ETL_TASK_EXTRACT] = "extract",
-	[ETL_TASK_LOAD] = "load",
-	[ETL_TASK_AGGREGATE] = "aggregate",
-	[ETL_TASK_SQL] = "sql",
-	[ETL_TASK_CHECK] = "check",
+	[ETL_TASK_EXTRACT] = "extract", [ETL_TASK_LOAD] = "load",	[ETL_TASK_AGGREGATE] = "aggregate",
+	[ETL_TASK_SQL] = "sql",			[ETL_TASK_CHECK] = "check",
 };
 
 /* etl_task_kind_name returns the name of a kind as the table holds it. */
@@ -39,10 +36,10 @@ kind_of(const char *name)
 static void
 read_delays(const EtlRow *row, EtlTask *task)
 {
-	bool		isnull;
-	Datum		value = etl_row_datum(row, "retry_delays", &isnull);
-	Datum	   *element;
-	bool	   *null;
+	bool isnull;
+	Datum value = etl_row_datum(row, "retry_delays", &isnull);
+	Datum *element;
+	bool *null;
 
 	if (isnull)
 		return;
@@ -59,7 +56,7 @@ read_delays(const EtlRow *row, EtlTask *task)
 EtlTask *
 etl_task_read(const EtlRow *row)
 {
-	EtlTask    *task = MemoryContextAllocZero(row->context, sizeof(EtlTask));
+	EtlTask *task = MemoryContextAllocZero(row->context, sizeof(EtlTask));
 
 	task->task_id = etl_row_int64(row, "task_id");
 	task->pipeline_id = etl_row_int64(row, "pipeline_id");
@@ -105,10 +102,10 @@ etl_task_parse(Jsonb *definition)
 {
 	static EtlStatement parse = {
 		"SELECT " ETL_TASK_COLUMNS " FROM jsonb_populate_record(NULL::etl.task, $1) AS r", 1, {JSONBOID}};
-	EtlScope	scope;
-	EtlRow		row;
-	EtlTask    *task;
-	Datum		value = JsonbPGetDatum(definition);
+	EtlScope scope;
+	EtlRow row;
+	EtlTask *task;
+	Datum value = JsonbPGetDatum(definition);
 
 	etl_catalog_begin(&scope);
 	etl_catalog_exec(&parse, &value, NULL, SPI_OK_SELECT);
@@ -122,16 +119,18 @@ etl_task_parse(Jsonb *definition)
 EtlTask *
 etl_task_find(int64 pipeline_id, const char *name)
 {
-	static EtlStatement find = {
-		"SELECT " ETL_TASK_COLUMNS " FROM etl.task AS r WHERE r.pipeline_id = $1 AND r.name = $2", 2, {INT8OID, TEXTOID}};
-	EtlScope	scope;
-	EtlTask    *task = NULL;
-	Datum		value[2] = {Int64GetDatum(pipeline_id), CStringGetTextDatum(name)};
+	static EtlStatement find = {"SELECT " ETL_TASK_COLUMNS
+								" FROM etl.task AS r WHERE r.pipeline_id = $1 AND r.name = $2",
+								2,
+								{INT8OID, TEXTOID}};
+	EtlScope scope;
+	EtlTask *task = NULL;
+	Datum value[2] = {Int64GetDatum(pipeline_id), CStringGetTextDatum(name)};
 
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&find, value, NULL, SPI_OK_SELECT) > 0)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		task = etl_task_read(&row);
 	}
@@ -145,10 +144,10 @@ etl_task_definition(int64 task_id)
 {
 	static EtlStatement get = {
 		"SELECT jsonb_strip_nulls(to_jsonb(t)) AS definition FROM etl.task AS t WHERE task_id = $1", 1, {INT8OID}};
-	EtlScope	scope;
-	EtlRow		row;
-	Jsonb	   *definition;
-	Datum		value = Int64GetDatum(task_id);
+	EtlScope scope;
+	EtlRow row;
+	Jsonb *definition;
+	Datum value = Int64GetDatum(task_id);
 
 	etl_catalog_begin(&scope);
 	etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT);
@@ -164,16 +163,16 @@ etl_task_list(int64 pipeline_id)
 {
 	static EtlStatement list = {
 		"SELECT " ETL_TASK_COLUMNS " FROM etl.task AS r WHERE r.pipeline_id = $1 ORDER BY r.task_id", 1, {INT8OID}};
-	EtlScope	scope;
+	EtlScope scope;
 	EtlTaskList tasks;
-	Datum		value = Int64GetDatum(pipeline_id);
+	Datum value = Int64GetDatum(pipeline_id);
 
 	etl_catalog_begin(&scope);
 	tasks.n = etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
 	tasks.task = MemoryContextAlloc(scope.caller, sizeof(EtlTask *) * Max(tasks.n, 1));
 	for (int i = 0; i < tasks.n; i++)
 	{
-		EtlRow		row = etl_catalog_row(&scope, i);
+		EtlRow row = etl_catalog_row(&scope, i);
 
 		tasks.task[i] = etl_task_read(&row);
 	}
@@ -185,7 +184,7 @@ etl_task_list(int64 pipeline_id)
 static Datum
 delays_argument(const EtlTask *task, char *null)
 {
-	Datum	   *element;
+	Datum *element;
 
 	*null = task->has_retry_delays ? ' ' : 'n';
 	if (!task->has_retry_delays)
@@ -193,29 +192,31 @@ delays_argument(const EtlTask *task, char *null)
 	element = palloc(sizeof(Datum) * Max(task->n_retry_delays, 1));
 	for (int i = 0; i < task->n_retry_delays; i++)
 		element[i] = IntervalPGetDatum(&task->retry_delays[i]);
-	return PointerGetDatum(construct_array(element, task->n_retry_delays, INTERVALOID, sizeof(Interval), false,
-										   TYPALIGN_DOUBLE));
+	return PointerGetDatum(
+		construct_array(element, task->n_retry_delays, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE));
 }
 
 #define N_TASK_ARGUMENTS 34
-#define TASK_COLUMN_NAMES \
-	"name, kind, source, target, cursor_column, primary_key, lag, filter, columns, chunk_rows, query, key, mode, " \
-	"order_by, command, check_type, expression, warn, fail, gate, depends_on, retry_delays, timeout, trigger_rule, " \
+#define TASK_COLUMN_NAMES                                                                                              \
+	"name, kind, source, target, cursor_column, primary_key, lag, filter, columns, chunk_rows, query, key, mode, "     \
+	"order_by, command, check_type, expression, warn, fail, gate, depends_on, retry_delays, timeout, trigger_rule, "   \
 	"priority, owner, tags, description, enabled, search_path, reads, writes"
-#define TASK_PARAMETERS \
-	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, " \
+#define TASK_PARAMETERS                                                                                                \
+	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \
 	"$25, $26, $27, $28, $29, $30, $31, $32"
-#define TASK_TYPES \
-	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INTERVALOID, TEXTOID, TEXTARRAYOID, INT4OID, TEXTOID, \
-	 TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, \
-	 INTERVALARRAYOID, INTERVALOID, TEXTOID, INT4OID, OIDOID, JSONBOID, TEXTOID, BOOLOID, TEXTOID, TEXTARRAYOID, \
-	 TEXTARRAYOID, INT8OID, INT8OID}
+#define TASK_TYPES                                                                                                     \
+	{                                                                                                                  \
+		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INTERVALOID, TEXTOID, TEXTARRAYOID, INT4OID,        \
+			TEXTOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,             \
+			TEXTARRAYOID, INTERVALARRAYOID, INTERVALOID, TEXTOID, INT4OID, OIDOID, JSONBOID, TEXTOID, BOOLOID,         \
+			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, INT8OID                                                      \
+	}
 
 /* task_arguments fills the arguments that INSERT and UPDATE share. */
 static void
 task_arguments(const EtlTask *task, Datum *value, char *null)
 {
-	int			n = 0;
+	int n = 0;
 
 #define TEXT(field) (value[n] = etl_arg_text(task->field, &null[n]), n++)
 #define NAMES(field) (value[n] = etl_arg_names(&task->field, &null[n]), n++)
@@ -267,22 +268,21 @@ task_arguments(const EtlTask *task, Datum *value, char *null)
 int64
 etl_task_insert(const EtlTask *task)
 {
-	static EtlStatement insert = {
-		"INSERT INTO etl.task (" TASK_COLUMN_NAMES ", pipeline_id) SELECT " TASK_PARAMETERS ", $33 "
-		"WHERE $34 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
-		N_TASK_ARGUMENTS, TASK_TYPES};
-	EtlScope	scope;
-	EtlRow		row;
-	int64		task_id;
-	Datum		value[N_TASK_ARGUMENTS];
-	char		null[N_TASK_ARGUMENTS];
+	static EtlStatement insert = {"INSERT INTO etl.task (" TASK_COLUMN_NAMES ", pipeline_id) SELECT " TASK_PARAMETERS
+								  ", $33 "
+								  "WHERE $34 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
+								  N_TASK_ARGUMENTS, TASK_TYPES};
+	EtlScope scope;
+	EtlRow row;
+	int64 task_id;
+	Datum value[N_TASK_ARGUMENTS];
+	char null[N_TASK_ARGUMENTS];
 
 	task_arguments(task, value, null);
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING) == 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_OBJECT),
-				 errmsg("task \"%s\" already exists in this pipeline", task->name),
+				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("task \"%s\" already exists in this pipeline", task->name),
 				 errhint("etl.alter_task changes it, etl.drop_task removes it.")));
 	row = etl_catalog_row(&scope, 0);
 	task_id = etl_row_int64(&row, "task_id");
@@ -294,12 +294,12 @@ etl_task_insert(const EtlTask *task)
 void
 etl_task_update(const EtlTask *task)
 {
-	static EtlStatement update = {
-		"UPDATE etl.task SET (" TASK_COLUMN_NAMES ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $33, now()) "
-		"WHERE task_id = $34",
-		N_TASK_ARGUMENTS, TASK_TYPES};
-	Datum		value[N_TASK_ARGUMENTS];
-	char		null[N_TASK_ARGUMENTS];
+	static EtlStatement update = {"UPDATE etl.task SET (" TASK_COLUMN_NAMES
+								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $33, now()) "
+								  "WHERE task_id = $34",
+								  N_TASK_ARGUMENTS, TASK_TYPES};
+	Datum value[N_TASK_ARGUMENTS];
+	char null[N_TASK_ARGUMENTS];
 
 	task_arguments(task, value, null);
 	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
@@ -310,7 +310,7 @@ void
 etl_task_delete(int64 task_id)
 {
 	static EtlStatement delete = {"DELETE FROM etl.task WHERE task_id = $1", 1, {INT8OID}};
-	Datum		value = Int64GetDatum(task_id);
+	Datum value = Int64GetDatum(task_id);
 
 	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
 }
@@ -322,9 +322,10 @@ etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGra
 	static EtlStatement clear = {"DELETE FROM etl.task_dependency WHERE pipeline_id = $1", 1, {INT8OID}};
 	static EtlStatement insert = {
 		"INSERT INTO etl.task_dependency (pipeline_id, task_id, depends_on, inferred) VALUES ($1, $2, $3, $4)",
-		4, {INT8OID, INT8OID, INT8OID, BOOLOID}};
-	EtlScope	scope;
-	Datum		value[4] = {Int64GetDatum(pipeline_id)};
+		4,
+		{INT8OID, INT8OID, INT8OID, BOOLOID}};
+	EtlScope scope;
+	Datum value[4] = {Int64GetDatum(pipeline_id)};
 
 	etl_catalog_begin(&scope);
 	etl_catalog_exec(&clear, value, NULL, SPI_OK_DELETE);

@@ -7,8 +7,8 @@
 
 typedef struct EtlTaskList
 {
-	int			n;
-	EtlTask   **task;
+	int n;
+	EtlTask **task;
 } EtlTaskList;
 
 extern const char *etl_task_kind_name(EtlTaskKind kind);
@@ -23,11 +23,13 @@ extern void etl_task_delete(int64 task_id);
 extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph);
 
 /* Column list that etl_task_read understands; r is a record of type etl.task. */
-#define ETL_TASK_COLUMNS \
-	"r.task_id, r.pipeline_id, r.name, r.kind, r.source, r.target, r.cursor_column, r.primary_key, r.lag, r.filter, " \
-	"r.columns, r.chunk_rows, r.query, r.key, r.mode, r.order_by, r.command, r.check_type, r.expression, r.warn, " \
-	"r.fail, r.gate, r.depends_on, r.retry_delays, r.timeout, coalesce(r.trigger_rule, 'all_success') AS trigger_rule, " \
-	"coalesce(r.priority, 0) AS priority, r.owner::oid AS owner, r.owner::text AS owner_name, " \
-	"coalesce(r.tags, '{}') AS tags, r.description, coalesce(r.enabled, true) AS enabled, r.search_path, r.reads, r.writes"
+#define ETL_TASK_COLUMNS                                                                                               \
+	"r.task_id, r.pipeline_id, r.name, r.kind, r.source, r.target, r.cursor_column, r.primary_key, r.lag, r.filter, "  \
+	"r.columns, r.chunk_rows, r.query, r.key, r.mode, r.order_by, r.command, r.check_type, r.expression, r.warn, "     \
+	"r.fail, r.gate, r.depends_on, r.retry_delays, r.timeout, coalesce(r.trigger_rule, 'all_success') AS "             \
+	"trigger_rule, "                                                                                                   \
+	"coalesce(r.priority, 0) AS priority, r.owner::oid AS owner, r.owner::text AS owner_name, "                        \
+	"coalesce(r.tags, '{}') AS tags, r.description, coalesce(r.enabled, true) AS enabled, r.search_path, r.reads, "    \
+	"r.writes"
 
-#endif							/* ETL_TASK_H */
+#endif /* ETL_TASK_H */

@@ -8,6 +8,7 @@
 #include "catalog/task_run.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 /* etl_task_run_current lists the current attempt of each task of a run, in the order of the tasks' numbers. */
 int
@@ -16,17 +17,18 @@ etl_task_run_current(int64 run_id, EtlTaskRun **line)
 	static EtlStatement list = {
 		"SELECT DISTINCT ON (task_id) task_run_id, task_id, attempt, state, ready_at, ended_at, worker_pid, "
 		"error_sqlstate FROM etl.task_run WHERE run_id = $1 ORDER BY task_id, attempt DESC",
-		1, {INT8OID}};
-	EtlScope	scope;
-	int			n;
-	Datum		value = Int64GetDatum(run_id);
+		1,
+		{INT8OID}};
+	EtlScope scope;
+	int n;
+	Datum value = Int64GetDatum(run_id);
 
 	etl_catalog_begin(&scope);
 	n = etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
 	*line = MemoryContextAlloc(scope.caller, sizeof(EtlTaskRun) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		EtlRow		row = etl_catalog_row(&scope, i);
+		EtlRow row = etl_catalog_row(&scope, i);
 		EtlTaskRun *to = &(*line)[i];
 
 		to->task_run_id = etl_row_int64(&row, "task_run_id");
@@ -73,11 +75,11 @@ count_arguments(const EtlAttempt *attempt, Datum *value, char *null)
 							&null[9]);
 }
 
-#define SET_COUNTS \
-	"rows_read = coalesce($1, rows_read), rows_inserted = coalesce($2, rows_inserted), " \
-	"rows_updated = coalesce($3, rows_updated), rows_unchanged = coalesce($4, rows_unchanged), " \
-	"rows_deleted = coalesce($5, rows_deleted), rows_rejected = coalesce($6, rows_rejected), " \
-	"bytes_read = coalesce($7, bytes_read), reader = coalesce($8, reader), sql = coalesce($9, sql), " \
+#define SET_COUNTS                                                                                                     \
+	"rows_read = coalesce($1, rows_read), rows_inserted = coalesce($2, rows_inserted), "                               \
+	"rows_updated = coalesce($3, rows_updated), rows_unchanged = coalesce($4, rows_unchanged), "                       \
+	"rows_deleted = coalesce($5, rows_deleted), rows_rejected = coalesce($6, rows_rejected), "                         \
+	"bytes_read = coalesce($7, bytes_read), reader = coalesce($8, reader), sql = coalesce($9, sql), "                  \
 	"message = coalesce($10, message)"
 
 /* etl_task_run_update makes a change of state; false if the attempt is in another state. Only for transition.c. */
@@ -92,9 +94,10 @@ etl_task_run_update(const EtlTaskChange *change)
 		"ended_at = CASE WHEN $14 THEN clock_timestamp() END, "
 		"error_sqlstate = $15, error_message = $16, error_detail = $17, error_hint = $18, error_context = $19 "
 		"WHERE task_run_id = $11 AND state = $12",
-		19, {COUNT_TYPES, INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
-	Datum		value[19];
-	char		null[19];
+		19,
+		{COUNT_TYPES, INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
+	Datum value[19];
+	char null[19];
 
 	count_arguments(change->attempt, value, null);
 	value[10] = Int64GetDatum(change->task_run_id);
@@ -114,11 +117,12 @@ etl_task_run_update(const EtlTaskChange *change)
 bool
 etl_task_run_progress(const EtlAttempt *attempt)
 {
-	static EtlStatement update = {
-		"UPDATE etl.task_run SET " SET_COUNTS " WHERE task_run_id = $11 AND state = 'running'",
-		11, {COUNT_TYPES, INT8OID}};
-	Datum		value[11];
-	char		null[11];
+	static EtlStatement update = {"UPDATE etl.task_run SET " SET_COUNTS
+								  " WHERE task_run_id = $11 AND state = 'running'",
+								  11,
+								  {COUNT_TYPES, INT8OID}};
+	Datum value[11];
+	char null[11];
 
 	count_arguments(attempt, value, null);
 	value[10] = Int64GetDatum(attempt->task_run_id);
@@ -132,8 +136,9 @@ etl_task_run_claim(int64 task_run_id, int pid)
 {
 	static EtlStatement claim = {
 		"UPDATE etl.task_run SET worker_pid = $2 WHERE task_run_id = $1 AND state = 'running' AND worker_pid IS NULL",
-		2, {INT8OID, INT4OID}};
-	Datum		value[2] = {Int64GetDatum(task_run_id), Int32GetDatum(pid)};
+		2,
+		{INT8OID, INT4OID}};
+	Datum value[2] = {Int64GetDatum(task_run_id), Int32GetDatum(pid)};
 
 	return etl_catalog_call(&claim, value, NULL, SPI_OK_UPDATE) == 1;
 }
@@ -145,8 +150,9 @@ etl_task_run_retry(int64 task_run_id, TimestampTz due_at)
 	static EtlStatement insert = {
 		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state, ready_at) "
 		"SELECT run_id, task_id, task, kind, attempt + 1, 'retry', $2 FROM etl.task_run WHERE task_run_id = $1",
-		2, {INT8OID, TIMESTAMPTZOID}};
-	Datum		value[2] = {Int64GetDatum(task_run_id), TimestampTzGetDatum(due_at)};
+		2,
+		{INT8OID, TIMESTAMPTZOID}};
+	Datum value[2] = {Int64GetDatum(task_run_id), TimestampTzGetDatum(due_at)};
 
 	etl_catalog_call(&insert, value, NULL, SPI_OK_INSERT);
 }
@@ -155,21 +161,22 @@ etl_task_run_retry(int64 task_run_id, TimestampTz due_at)
 EtlTask *
 etl_task_run_task(int64 task_run_id, int64 *run_id)
 {
-	static EtlStatement get = {
-		"SELECT x.run_id, " ETL_TASK_COLUMNS " FROM etl.task_run AS a JOIN etl.run AS x ON x.run_id = a.run_id, "
-		"LATERAL (SELECT e FROM jsonb_array_elements(x.definition->'task') AS e "
-		"  WHERE (e->>'task_id')::bigint = a.task_id) AS d, "
-		"LATERAL jsonb_populate_record(NULL::etl.task, d.e) AS r "
-		"WHERE a.task_run_id = $1",
-		1, {INT8OID}};
-	EtlScope	scope;
-	EtlTask    *task = NULL;
-	Datum		value = Int64GetDatum(task_run_id);
+	static EtlStatement get = {"SELECT x.run_id, " ETL_TASK_COLUMNS
+							   " FROM etl.task_run AS a JOIN etl.run AS x ON x.run_id = a.run_id, "
+							   "LATERAL (SELECT e FROM jsonb_array_elements(x.definition->'task') AS e "
+							   "  WHERE (e->>'task_id')::bigint = a.task_id) AS d, "
+							   "LATERAL jsonb_populate_record(NULL::etl.task, d.e) AS r "
+							   "WHERE a.task_run_id = $1",
+							   1,
+							   {INT8OID}};
+	EtlScope scope;
+	EtlTask *task = NULL;
+	Datum value = Int64GetDatum(task_run_id);
 
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT) > 0)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		*run_id = etl_row_int64(&row, "run_id");
 		task = etl_task_read(&row);
@@ -182,21 +189,22 @@ etl_task_run_task(int64 task_run_id, int64 *run_id)
 EtlTaskList
 etl_task_run_gates(int64 run_id, const char *task)
 {
-	static EtlStatement list = {
-		"SELECT " ETL_TASK_COLUMNS " FROM etl.run AS x, jsonb_array_elements(x.definition->'task') AS e, "
-		"LATERAL jsonb_populate_record(NULL::etl.task, e) AS r "
-		"WHERE x.run_id = $1 AND e->>'gate' = $2 ORDER BY r.task_id",
-		2, {INT8OID, TEXTOID}};
-	EtlScope	scope;
+	static EtlStatement list = {"SELECT " ETL_TASK_COLUMNS
+								" FROM etl.run AS x, jsonb_array_elements(x.definition->'task') AS e, "
+								"LATERAL jsonb_populate_record(NULL::etl.task, e) AS r "
+								"WHERE x.run_id = $1 AND e->>'gate' = $2 ORDER BY r.task_id",
+								2,
+								{INT8OID, TEXTOID}};
+	EtlScope scope;
 	EtlTaskList tasks;
-	Datum		value[2] = {Int64GetDatum(run_id), CStringGetTextDatum(task)};
+	Datum value[2] = {Int64GetDatum(run_id), CStringGetTextDatum(task)};
 
 	etl_catalog_begin(&scope);
 	tasks.n = etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT);
 	tasks.task = MemoryContextAlloc(scope.caller, sizeof(EtlTask *) * Max(tasks.n, 1));
 	for (int i = 0; i < tasks.n; i++)
 	{
-		EtlRow		row = etl_catalog_row(&scope, i);
+		EtlRow row = etl_catalog_row(&scope, i);
 
 		tasks.task[i] = etl_task_read(&row);
 	}
@@ -219,19 +227,20 @@ etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **lin
 		"  round(extract(epoch FROM ended_at - started_at), 1) || ' s') AS summary "
 		"FROM etl.task_run WHERE run_id = $1 AND ended_at IS NOT NULL AND task_run_id <> ALL ($2) "
 		"ORDER BY ended_at, task_run_id",
-		2, {INT8OID, INT8ARRAYOID}};
-	EtlScope	scope;
-	int			n;
-	Datum		value[2] = {Int64GetDatum(run_id),
-							PointerGetDatum(construct_array((Datum *) seen, n_seen, INT8OID, sizeof(int64),
-															FLOAT8PASSBYVAL, TYPALIGN_DOUBLE))};
+		2,
+		{INT8OID, INT8ARRAYOID}};
+	EtlScope scope;
+	int n;
+	Datum value[2] = {Int64GetDatum(run_id),
+					  PointerGetDatum(construct_array((Datum *) seen, n_seen, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+													  TYPALIGN_DOUBLE))};
 
 	etl_catalog_begin(&scope);
 	n = etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT);
 	*line = MemoryContextAlloc(scope.caller, sizeof(EtlTaskEnd) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		EtlRow		row = etl_catalog_row(&scope, i);
+		EtlRow row = etl_catalog_row(&scope, i);
 		EtlTaskEnd *to = &(*line)[i];
 
 		to->task_run_id = etl_row_int64(&row, "task_run_id");
@@ -254,11 +263,12 @@ etl_task_run_failures(int64 run_id)
 		"SELECT string_agg(task || ': ' || coalesce(error_message, 'failed'), E'\\n' ORDER BY ended_at, task) AS text "
 		"FROM (SELECT DISTINCT ON (task_id) * FROM etl.task_run WHERE run_id = $1 "
 		"      ORDER BY task_id, attempt DESC) AS l WHERE state = 'failed'",
-		1, {INT8OID}};
-	EtlScope	scope;
-	EtlRow		row;
-	char	   *text;
-	Datum		value = Int64GetDatum(run_id);
+		1,
+		{INT8OID}};
+	EtlScope scope;
+	EtlRow row;
+	char *text;
+	Datum value = Int64GetDatum(run_id);
 
 	etl_catalog_begin(&scope);
 	etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
@@ -275,15 +285,16 @@ etl_task_run_blocked_by(int64 run_id, int pid)
 	static EtlStatement find = {
 		"SELECT task FROM etl.task_run WHERE run_id = $1 AND state = 'running' AND worker_pid IS NOT NULL "
 		"AND $2 = ANY (pg_blocking_pids(worker_pid)) LIMIT 1",
-		2, {INT8OID, INT4OID}};
-	EtlScope	scope;
-	char	   *task = NULL;
-	Datum		value[2] = {Int64GetDatum(run_id), Int32GetDatum(pid)};
+		2,
+		{INT8OID, INT4OID}};
+	EtlScope scope;
+	char *task = NULL;
+	Datum value[2] = {Int64GetDatum(run_id), Int32GetDatum(pid)};
 
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&find, value, NULL, SPI_OK_SELECT) > 0)
 	{
-		EtlRow		row = etl_catalog_row(&scope, 0);
+		EtlRow row = etl_catalog_row(&scope, 0);
 
 		task = etl_row_text(&row, "task");
 	}

@@ -9,23 +9,23 @@
 /* The current attempt of a task as its scheduler sees it. */
 typedef struct EtlTaskRun
 {
-	int64		task_run_id;
-	int64		task_id;
-	int			attempt;
+	int64 task_run_id;
+	int64 task_id;
+	int attempt;
 	EtlTaskState state;
 	TimestampTz ready_at;
 	TimestampTz ended_at;
-	int			worker_pid;
-	char	   *error_sqlstate;
+	int worker_pid;
+	char *error_sqlstate;
 } EtlTaskRun;
 
 /* A change of state; fields that are NULL or 0 leave the column as it is. */
 typedef struct EtlTaskChange
 {
-	int64		task_run_id;
+	int64 task_run_id;
 	EtlTaskState from;
 	EtlTaskState to;
-	const EtlAttempt *attempt;	/* counts, reader, sql, message */
+	const EtlAttempt *attempt; /* counts, reader, sql, message */
 	const char *error_sqlstate;
 	const char *error_message;
 	const char *error_detail;
@@ -36,24 +36,24 @@ typedef struct EtlTaskChange
 /* A task that ended, for the person who waits. */
 typedef struct EtlTaskEnd
 {
-	int64		task_run_id;
-	char	   *task;
-	int			attempt;
+	int64 task_run_id;
+	char *task;
+	int attempt;
 	EtlTaskState state;
-	char	   *summary;		/* rows and seconds, in words */
-	char	   *error_message;
-	char	   *message;
+	char *summary; /* rows and seconds, in words */
+	char *error_message;
+	char *message;
 } EtlTaskEnd;
 
-extern int	etl_task_run_current(int64 run_id, EtlTaskRun **line);
+extern int etl_task_run_current(int64 run_id, EtlTaskRun **line);
 extern bool etl_task_run_update(const EtlTaskChange *change);
 extern bool etl_task_run_progress(const EtlAttempt *attempt);
 extern bool etl_task_run_claim(int64 task_run_id, int pid);
 extern void etl_task_run_retry(int64 task_run_id, TimestampTz due_at);
 extern EtlTask *etl_task_run_task(int64 task_run_id, int64 *run_id);
 extern EtlTaskList etl_task_run_gates(int64 run_id, const char *task);
-extern int	etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **line);
+extern int etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **line);
 extern char *etl_task_run_failures(int64 run_id);
 extern char *etl_task_run_blocked_by(int64 run_id, int pid);
 
-#endif							/* ETL_TASK_RUN_H */
+#endif /* ETL_TASK_RUN_H */

@@ -17,17 +17,17 @@ typedef enum Mark
 typedef struct Search
 {
 	const EtlGraph *graph;
-	int		   *first;			/* per node: its first edge in by_from */
-	int		   *by_from;		/* edges ordered by their from */
-	Mark	   *mark;
-	int		   *next;			/* per node on the path: the edge to look at next */
+	int *first;	  /* per node: its first edge in by_from */
+	int *by_from; /* edges ordered by their from */
+	Mark *mark;
+	int *next; /* per node on the path: the edge to look at next */
 } Search;
 
 /* etl_graph_make returns a graph of n nodes without edges. */
 EtlGraph *
 etl_graph_make(int n_nodes)
 {
-	EtlGraph   *graph = palloc0(sizeof(EtlGraph));
+	EtlGraph *graph = palloc0(sizeof(EtlGraph));
 
 	graph->n_nodes = n_nodes;
 	graph->max_edges = Max(n_nodes, 8);
@@ -50,7 +50,7 @@ etl_graph_add(EtlGraph *graph, int from, int to, bool inferred)
 		graph->max_edges *= 2;
 		graph->edge = repalloc(graph->edge, sizeof(EtlEdge) * graph->max_edges);
 	}
-	graph->edge[graph->n_edges++] = (EtlEdge) {from, to, inferred};
+	graph->edge[graph->n_edges++] = (EtlEdge){from, to, inferred};
 }
 
 /* index_edges fills first and by_from by counting sort. */
@@ -58,7 +58,7 @@ static void
 index_edges(Search *search)
 {
 	const EtlGraph *graph = search->graph;
-	int		   *fill;
+	int *fill;
 
 	search->first = palloc0(sizeof(int) * (graph->n_nodes + 2));
 	search->by_from = palloc(sizeof(int) * Max(graph->n_edges, 1));
@@ -76,15 +76,15 @@ index_edges(Search *search)
 static int
 search_from(Search *search, int start, int *path)
 {
-	int			depth = 0;
+	int depth = 0;
 
 	path[0] = start;
 	search->mark[start] = ON_PATH;
 	search->next[start] = search->first[start];
 	while (depth >= 0)
 	{
-		int			node = path[depth];
-		int			to;
+		int node = path[depth];
+		int to;
 
 		if (search->next[node] == search->first[node + 1])
 		{
@@ -95,7 +95,7 @@ search_from(Search *search, int start, int *path)
 		to = search->graph->edge[search->by_from[search->next[node]++]].to;
 		if (search->mark[to] == ON_PATH)
 		{
-			int			begin = 0;
+			int begin = 0;
 
 			while (path[begin] != to)
 				begin++;
@@ -119,7 +119,7 @@ search_from(Search *search, int start, int *path)
 int
 etl_graph_cycle(const EtlGraph *graph, int *path)
 {
-	Search		search = {.graph = graph};
+	Search search = {.graph = graph};
 
 	index_edges(&search);
 	search.mark = palloc0(sizeof(Mark) * Max(graph->n_nodes, 1));
@@ -127,7 +127,7 @@ etl_graph_cycle(const EtlGraph *graph, int *path)
 	for (int i = 0; i < graph->n_nodes; i++)
 		if (search.mark[i] == UNSEEN)
 		{
-			int			n = search_from(&search, i, path);
+			int n = search_from(&search, i, path);
 
 			if (n > 0)
 				return n;

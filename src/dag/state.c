@@ -9,20 +9,15 @@
 #define BIT(state) (1 << (state))
 
 static const char *const run_name[] = {
-	[ETL_RUN_QUEUED] = "queued",
-	[ETL_RUN_RUNNING] = "running",
-	[ETL_RUN_SUCCESS] = "success",
-	[ETL_RUN_WARNING] = "warning",
-	[ETL_RUN_FAILED] = "failed",
-	[ETL_RUN_CANCELLED] = "cancelled",
+	[ETL_RUN_QUEUED] = "queued",   [ETL_RUN_RUNNING] = "running", [ETL_RUN_SUCCESS] = "success",
+	[ETL_RUN_WARNING] = "warning", [ETL_RUN_FAILED] = "failed",	  [ETL_RUN_CANCELLED] = "cancelled",
 	[ETL_RUN_SKIPPED] = "skipped",
 };
 
 /* For each state the states that may follow. */
 static const int run_next[] = {
 	[ETL_RUN_QUEUED] = BIT(ETL_RUN_RUNNING) | BIT(ETL_RUN_SKIPPED) | BIT(ETL_RUN_CANCELLED) | BIT(ETL_RUN_FAILED),
-	[ETL_RUN_RUNNING] =
-		BIT(ETL_RUN_SUCCESS) | BIT(ETL_RUN_WARNING) | BIT(ETL_RUN_FAILED) | BIT(ETL_RUN_CANCELLED),
+	[ETL_RUN_RUNNING] = BIT(ETL_RUN_SUCCESS) | BIT(ETL_RUN_WARNING) | BIT(ETL_RUN_FAILED) | BIT(ETL_RUN_CANCELLED),
 	[ETL_RUN_SUCCESS] = 0,
 	[ETL_RUN_WARNING] = 0,
 	[ETL_RUN_FAILED] = 0,
@@ -31,24 +26,19 @@ static const int run_next[] = {
 };
 
 static const char *const task_name[] = {
-	[ETL_TASK_WAITING] = "waiting",
-	[ETL_TASK_READY] = "ready",
-	[ETL_TASK_RUNNING] = "running",
-	[ETL_TASK_RETRY] = "retry",
-	[ETL_TASK_SUCCESS] = "success",
-	[ETL_TASK_WARNING] = "warning",
-	[ETL_TASK_FAILED] = "failed",
-	[ETL_TASK_UPSTREAM_FAILED] = "upstream_failed",
-	[ETL_TASK_SKIPPED] = "skipped",
-	[ETL_TASK_CANCELLED] = "cancelled",
+	[ETL_TASK_WAITING] = "waiting", [ETL_TASK_READY] = "ready",
+	[ETL_TASK_RUNNING] = "running", [ETL_TASK_RETRY] = "retry",
+	[ETL_TASK_SUCCESS] = "success", [ETL_TASK_WARNING] = "warning",
+	[ETL_TASK_FAILED] = "failed",	[ETL_TASK_UPSTREAM_FAILED] = "upstream_failed",
+	[ETL_TASK_SKIPPED] = "skipped", [ETL_TASK_CANCELLED] = "cancelled",
 };
 
 static const int task_next[] = {
-	[ETL_TASK_WAITING] =
-		BIT(ETL_TASK_READY) | BIT(ETL_TASK_UPSTREAM_FAILED) | BIT(ETL_TASK_SKIPPED) | BIT(ETL_TASK_CANCELLED),
+	[ETL_TASK_WAITING] = BIT(ETL_TASK_READY) | BIT(ETL_TASK_UPSTREAM_FAILED) | BIT(ETL_TASK_SKIPPED) |
+						 BIT(ETL_TASK_CANCELLED),
 	[ETL_TASK_READY] = BIT(ETL_TASK_RUNNING) | BIT(ETL_TASK_FAILED) | BIT(ETL_TASK_CANCELLED),
 	[ETL_TASK_RUNNING] = BIT(ETL_TASK_READY) | BIT(ETL_TASK_SUCCESS) | BIT(ETL_TASK_WARNING) | BIT(ETL_TASK_FAILED) |
-		BIT(ETL_TASK_CANCELLED),
+						 BIT(ETL_TASK_CANCELLED),
 	[ETL_TASK_RETRY] = BIT(ETL_TASK_READY) | BIT(ETL_TASK_CANCELLED),
 	[ETL_TASK_SUCCESS] = 0,
 	[ETL_TASK_WARNING] = 0,
@@ -59,10 +49,8 @@ static const int task_next[] = {
 };
 
 static const char *const trigger_name[] = {
-	[ETL_TRIGGER_ALL_SUCCESS] = "all_success",
-	[ETL_TRIGGER_ALL_DONE] = "all_done",
-	[ETL_TRIGGER_ONE_FAILED] = "one_failed",
-	[ETL_TRIGGER_NONE_FAILED] = "none_failed",
+	[ETL_TRIGGER_ALL_SUCCESS] = "all_success", [ETL_TRIGGER_ALL_DONE] = "all_done",
+	[ETL_TRIGGER_ONE_FAILED] = "one_failed",   [ETL_TRIGGER_NONE_FAILED] = "none_failed",
 	[ETL_TRIGGER_ALWAYS] = "always",
 };
 
@@ -146,15 +134,15 @@ etl_state_trigger(const char *name)
 EtlTaskState
 etl_state_next(EtlTriggerRule rule, const EtlTaskState *upstream, int n)
 {
-	bool		all_ended = true;
-	bool		failed = false;
-	bool		skipped = false;
+	bool all_ended = true;
+	bool failed = false;
+	bool skipped = false;
 
 	for (int i = 0; i < n; i++)
 	{
 		all_ended = all_ended && etl_state_task_ended(upstream[i]);
 		failed = failed || upstream[i] == ETL_TASK_FAILED || upstream[i] == ETL_TASK_UPSTREAM_FAILED ||
-			upstream[i] == ETL_TASK_CANCELLED;
+				 upstream[i] == ETL_TASK_CANCELLED;
 		skipped = skipped || upstream[i] == ETL_TASK_SKIPPED;
 	}
 

@@ -7,8 +7,8 @@
 
 typedef enum EtlRunState
 {
-	ETL_RUN_QUEUED,				/* -> RUNNING, SKIPPED, CANCELLED, FAILED */
-	ETL_RUN_RUNNING,			/* -> SUCCESS, WARNING, FAILED, CANCELLED */
+	ETL_RUN_QUEUED,	 /* -> RUNNING, SKIPPED, CANCELLED, FAILED */
+	ETL_RUN_RUNNING, /* -> SUCCESS, WARNING, FAILED, CANCELLED */
 	ETL_RUN_SUCCESS,
 	ETL_RUN_WARNING,
 	ETL_RUN_FAILED,
@@ -18,13 +18,13 @@ typedef enum EtlRunState
 
 typedef enum EtlTaskState
 {
-	ETL_TASK_WAITING,			/* for its dependencies -> READY, UPSTREAM_FAILED, SKIPPED, CANCELLED */
-	ETL_TASK_READY,				/* for a worker -> RUNNING, FAILED, CANCELLED */
-	ETL_TASK_RUNNING,			/* -> READY (no worker slot after all), SUCCESS, WARNING, FAILED, CANCELLED */
-	ETL_TASK_RETRY,				/* for its time -> READY, CANCELLED */
+	ETL_TASK_WAITING, /* for its dependencies -> READY, UPSTREAM_FAILED, SKIPPED, CANCELLED */
+	ETL_TASK_READY,	  /* for a worker -> RUNNING, FAILED, CANCELLED */
+	ETL_TASK_RUNNING, /* -> READY (no worker slot after all), SUCCESS, WARNING, FAILED, CANCELLED */
+	ETL_TASK_RETRY,	  /* for its time -> READY, CANCELLED */
 	ETL_TASK_SUCCESS,
 	ETL_TASK_WARNING,
-	ETL_TASK_FAILED,			/* a next attempt, if there is one, is a row of its own */
+	ETL_TASK_FAILED, /* a next attempt, if there is one, is a row of its own */
 	ETL_TASK_UPSTREAM_FAILED,
 	ETL_TASK_SKIPPED,
 	ETL_TASK_CANCELLED
@@ -53,4 +53,4 @@ extern EtlTriggerRule etl_state_trigger(const char *name);
 extern EtlTaskState etl_state_next(EtlTriggerRule rule, const EtlTaskState *upstream, int n);
 extern EtlRunState etl_state_run_result(const EtlTaskState *task, int n);
 
-#endif							/* ETL_STATE_H */
+#endif /* ETL_STATE_H */

@@ -16,38 +16,38 @@
 
 typedef struct EtlCounts
 {
-	int64		read;
-	int64		inserted;
-	int64		updated;
-	int64		unchanged;
-	int64		deleted;
-	int64		rejected;
-	int64		bytes;
+	int64 read;
+	int64 inserted;
+	int64 updated;
+	int64 unchanged;
+	int64 deleted;
+	int64 rejected;
+	int64 bytes;
 } EtlCounts;
 
 typedef struct EtlAttempt
 {
-	int64		run_id;
-	int64		task_run_id;
+	int64 run_id;
+	int64 task_run_id;
 	const EtlTask *task;
-	bool		full_refresh;
-	bool		is_inline;
-	MemoryContext context;		/* lives as long as the attempt, over all steps */
+	bool full_refresh;
+	bool is_inline;
+	MemoryContext context; /* lives as long as the attempt, over all steps */
 
 	/* What the work leaves behind; written to etl.task_run at each step. Strings live in context. */
-	EtlCounts	counts;
-	const char *reader;			/* extract: which reader fetched the rows */
-	const char *sql;			/* main statement */
-	StringInfo	message;		/* what a person should know; may be empty */
+	EtlCounts counts;
+	const char *reader; /* extract: which reader fetched the rows */
+	const char *sql;	/* main statement */
+	StringInfo message; /* what a person should know; may be empty */
 } EtlAttempt;
 
 /* Commits what was done so far with the counts (fenced: ZE004 if the attempt is no longer current) and goes on. */
 extern void etl_attempt_step(EtlAttempt *attempt);
 
 /* Adds a sentence to attempt->message. */
-extern void etl_attempt_note(EtlAttempt *attempt, const char *format,...) pg_attribute_printf(2, 3);
+extern void etl_attempt_note(EtlAttempt *attempt, const char *format, ...) pg_attribute_printf(2, 3);
 
 /* Switches search_path to that of the task's author, for parsing and running what he wrote; undo with AtEOXact_GUC. */
-extern int	etl_attempt_author_path(const EtlTask *task);
+extern int etl_attempt_author_path(const EtlTask *task);
 
-#endif							/* ETL_ATTEMPT_H */
+#endif /* ETL_ATTEMPT_H */

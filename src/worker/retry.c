@@ -30,7 +30,7 @@ static Interval *
 default_delay(EtlTaskKind kind, int attempt)
 {
 	static const int extract_minutes[] = {5, 15, 60};
-	Interval   *delay = palloc0(sizeof(Interval));
+	Interval *delay = palloc0(sizeof(Interval));
 
 	if (kind == ETL_TASK_EXTRACT && attempt <= lengthof(extract_minutes))
 		delay->time = extract_minutes[attempt - 1] * 60 * USECS_PER_SEC;
@@ -46,7 +46,7 @@ default_delay(EtlTaskKind kind, int attempt)
 bool
 etl_retry_due(const EtlTask *task, int attempt, const char *sqlstate, TimestampTz ended_at, TimestampTz *due_at)
 {
-	Interval   *delay;
+	Interval *delay;
 
 	if (!etl_retry_class(sqlstate))
 		return false;
@@ -56,7 +56,7 @@ etl_retry_due(const EtlTask *task, int attempt, const char *sqlstate, TimestampT
 		delay = default_delay(task->kind, attempt);
 	if (delay == NULL)
 		return false;
-	*due_at = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(ended_at),
-													  IntervalPGetDatum(delay)));
+	*due_at = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(ended_at), IntervalPGetDatum(delay)));
 	return true;
 }

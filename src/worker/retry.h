@@ -8,4 +8,4 @@ extern bool etl_retry_class(const char *sqlstate);
 extern bool etl_retry_due(const EtlTask *task, int attempt, const char *sqlstate, TimestampTz ended_at,
 						  TimestampTz *due_at);
 
-#endif							/* ETL_RETRY_H */
+#endif /* ETL_RETRY_H */

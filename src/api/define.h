@@ -1,0 +1,29 @@
+/*
+ * define.h
+ *		What adding and changing definitions have in common.
+ */
+#ifndef ETL_DEFINE_H
+#define ETL_DEFINE_H
+
+#include "catalog/task.h"
+
+/* Rights and names of another role for a while. */
+typedef struct EtlRole
+{
+	Oid user;
+	int sec_context;
+	int guc_level;
+} EtlRole;
+
+extern Jsonb *etl_define_overlay(Jsonb *definition, Jsonb *changes, const EtlNames *reset);
+extern Oid etl_define_owner(const char *name);
+extern void etl_define_choice(const char *option, const char *value, const char *const *choice);
+extern void etl_define_become(EtlRole *role, Oid owner, const char *search_path);
+extern void etl_define_return(EtlRole *role);
+extern char *etl_define_search_path(void);
+extern Oid etl_define_task_owner(const EtlPipeline *pipeline, const EtlTask *task);
+
+extern void etl_define_task(const EtlPipeline *pipeline, EtlTask *task);
+extern void etl_define_edges(const EtlPipeline *pipeline);
+
+#endif /* ETL_DEFINE_H */

@@ -1,0 +1,17 @@
+/*
+ * problem.h
+ *		What etl.validate reports about a definition: one problem per entry of a list.
+ */
+#ifndef ETL_PROBLEM_H
+#define ETL_PROBLEM_H
+
+#include "nodes/pg_list.h"
+
+typedef struct EtlProblem
+{
+	bool is_error; /* false: a warning, the task can run */
+	char *problem; /* the fact, a full sentence */
+	char *hint;	   /* the next call to make, or NULL */
+} EtlProblem;
+
+#endif /* ETL_PROBLEM_H */

@@ -1,0 +1,208 @@
+/*
+ * run_api.c
+ *		The SQL functions that start, watch and cancel runs.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "api/args.h"
+#include "catalog/pipeline.h"
+#include "common/pg_prng.h"
+#include "errors.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "schedule/cron_bridge.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "worker/inline.h"
+#include "worker/lock.h"
+#include "worker/request.h"
+#include "worker/wait.h"
+
+PG_FUNCTION_INFO_V1(etl_run_pipeline);
+PG_FUNCTION_INFO_V1(etl_execute_pipeline);
+PG_FUNCTION_INFO_V1(etl_wait_for_run);
+PG_FUNCTION_INFO_V1(etl_cancel_run);
+
+/* read_request reads the arguments that run_pipeline and execute_pipeline share. */
+static EtlRequest
+read_request(FunctionCallInfo fcinfo)
+{
+	EtlRequest request = {.pipeline = etl_args_required(fcinfo, "name"), .logical_time = DT_NOBEGIN};
+	Datum value;
+
+	if (etl_args_find(fcinfo, "params", &value))
+	{
+		request.params = DatumGetJsonbP(value);
+		if (!JB_ROOT_IS_OBJECT(request.params))
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("params must be a JSON object"),
+							errhint("For example params => '{\"country\": \"es\"}'.")));
+	}
+	request.tasks = etl_args_names(fcinfo, "tasks");
+	request.full_refresh = etl_args_find(fcinfo, "full_refresh", &value) && DatumGetBool(value);
+	if (etl_args_find(fcinfo, "logical_time", &value))
+		request.logical_time = DatumGetTimestampTz(value);
+	return request;
+}
+
+/* check_may_wait refuses a caller for whose locks the workers would have to wait, who in turn would wait for them. */
+static void
+check_may_wait(void)
+{
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg("etl.run_pipeline cannot wait in a transaction that has already written"),
+			 errdetail("The workers do not see uncommitted changes and may wait for this transaction's locks, while it "
+					   "would wait for them."),
+			 errhint("Call it first in a transaction of its own, or with wait => false, or with mode => 'inline'.")));
+}
+
+/* take_waiter_lock takes a lock of a random number that stands for this session's waiting. */
+static int64
+take_waiter_lock(void)
+{
+	int64 waiter;
+
+	do
+		waiter = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 1);
+	while (waiter == 0 || !etl_lock_try(ETL_LOCK_WAITER, waiter, true));
+	return waiter;
+}
+
+/* run_and_wait submits a run and waits for it. When the wait is given up by an error, the lock goes and the run with it. */
+static int64
+run_and_wait(EtlRequest *request, bool commit)
+{
+	EtlWait wait = {.report = true, .commit = commit, .until = DT_NOEND};
+	EtlRunState state;
+	volatile int64 run_id = 0;
+
+	request->waiter = take_waiter_lock();
+	PG_TRY();
+	{
+		run_id = etl_request_submit(request, &state);
+		wait.run_id = run_id;
+		state = etl_wait_for(&wait);
+	}
+	PG_FINALLY();
+	{
+		etl_lock_release(ETL_LOCK_WAITER, request->waiter);
+		etl_lock_wake_holder(ETL_LOCK_SCHEDULER, 0);
+	}
+	PG_END_TRY();
+	PushActiveSnapshot(GetLatestSnapshot());
+	etl_wait_raise(run_id, request->pipeline, state);
+	PopActiveSnapshot();
+	return run_id;
+}
+
+/* etl.run_pipeline(name, params, wait, mode, tasks, full_refresh, logical_time) RETURNS bigint */
+Datum
+etl_run_pipeline(PG_FUNCTION_ARGS)
+{
+	EtlRequest request = read_request(fcinfo);
+	char *mode = etl_args_text(fcinfo, "mode");
+	EtlRunState state;
+	Datum value;
+
+	if (mode != NULL && strcmp(mode, "inline") == 0)
+	{
+		request.is_inline = true;
+		PG_RETURN_INT64(etl_inline_run(&request));
+	}
+	if (mode != NULL && strcmp(mode, "background") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid mode \"%s\"", mode),
+						errhint("It is one of: background, inline.")));
+	if (etl_args_find(fcinfo, "wait", &value) && !DatumGetBool(value))
+		PG_RETURN_INT64(etl_request_submit(&request, &state));
+	check_may_wait();
+	PG_RETURN_INT64(run_and_wait(&request, false));
+}
+
+/* is_due says whether the pipeline's own schedule names this minute. Errors: 42704, 55000 without a schedule. */
+static bool
+is_due(const char *name)
+{
+	EtlPipeline *pipeline = etl_pipeline_get(name);
+
+	if (pipeline->schedule == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("pipeline \"%s\" has no schedule", name),
+				 errhint("Leave out only_when_due, or give it one with etl.alter_pipeline.")));
+	return etl_cron_is_due(pipeline->schedule, pipeline->timezone, GetCurrentTimestamp());
+}
+
+/* CALL etl.execute_pipeline(name, params, tasks, full_refresh, logical_time, only_when_due) */
+Datum
+etl_execute_pipeline(PG_FUNCTION_ARGS)
+{
+	CallContext *context = (CallContext *) fcinfo->context;
+	EtlRequest request;
+	Datum value;
+	bool due;
+
+	if (context == NULL || !IsA(context, CallContext) || context->atomic)
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("etl.execute_pipeline cannot be called inside a transaction block"),
+						errdetail("It ends its transaction while it waits, so as not to hold a snapshot."),
+						errhint("Call it on its own, or use SELECT etl.run_pipeline(...).")));
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	/* In SPI's procedure context, the arguments live until SPI_finish, over all commits. */
+	request = read_request(fcinfo);
+	due = !etl_args_find(fcinfo, "only_when_due", &value) || !DatumGetBool(value) || is_due(request.pipeline);
+	SPI_commit();
+	if (due)
+		(void) run_and_wait(&request, true);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+	PG_RETURN_VOID();
+}
+
+/* check_run makes sure that a run exists and is the caller's business. Returns the name of its pipeline. */
+static char *
+check_run(int64 run_id)
+{
+	char *name = etl_run_pipeline_name(run_id);
+
+	if (name == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
+						errhint("SELECT run_id, state FROM etl.run_status lists the runs.")));
+	if (!has_privs_of_role(GetUserId(), etl_pipeline_find(name, false)->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for run " INT64_FORMAT, run_id),
+				 errdetail("It belongs to pipeline \"%s\".", name),
+				 errhint("Ask for membership in the role that owns the pipeline.")));
+	return name;
+}
+
+/* etl.wait_for_run(run_id, timeout) RETURNS text */
+Datum
+etl_wait_for_run(PG_FUNCTION_ARGS)
+{
+	EtlWait wait = {.until = DT_NOEND};
+	Datum value;
+
+	if (!etl_args_find(fcinfo, "run_id", &value))
+		PG_RETURN_NULL();
+	wait.run_id = DatumGetInt64(value);
+	(void) check_run(wait.run_id);
+	if (etl_args_find(fcinfo, "timeout", &value))
+		wait.until = DatumGetTimestampTz(
+			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), value));
+	PG_RETURN_TEXT_P(cstring_to_text(etl_state_run_name(etl_wait_for(&wait))));
+}
+
+/* etl.cancel_run(run_id) RETURNS boolean */
+Datum
+etl_cancel_run(PG_FUNCTION_ARGS)
+{
+	int64 run_id = PG_GETARG_INT64(0);
+
+	(void) check_run(run_id);
+	PG_RETURN_BOOL(etl_run_cancel(run_id, psprintf("cancelled by %s", GetUserNameFromId(GetUserId(), false))));
+}

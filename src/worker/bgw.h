@@ -1,0 +1,24 @@
+/*
+ * bgw.h
+ *		Starting the dynamic background workers of etl_ext. They are never restarted by the postmaster: what a dead one
+ *		left is found by its lock.
+ */
+#ifndef ETL_BGW_H
+#define ETL_BGW_H
+
+#include "postmaster/bgworker.h"
+
+/* What a worker is told; copied through bgw_extra. */
+typedef struct EtlBgwParams
+{
+	Oid database;
+	Oid role;		   /* InvalidOid: the bootstrap superuser */
+	int64 task_run_id; /* executor */
+	uint32 request;	   /* scheduler: dsm_handle of the request that it is started with */
+} EtlBgwParams;
+
+extern bool etl_bgw_start_scheduler(uint32 request, BackgroundWorkerHandle **handle);
+extern bool etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name, BackgroundWorkerHandle **handle);
+extern EtlBgwParams etl_bgw_begin(void);
+
+#endif /* ETL_BGW_H */

@@ -1,0 +1,11 @@
+/* command.h: tasks of kind sql. */
+#ifndef ETL_COMMAND_H
+#define ETL_COMMAND_H
+
+#include "worker/attempt.h"
+
+extern void etl_command_define(EtlTask *task);
+extern void etl_command_run(EtlAttempt *attempt);
+extern List *etl_command_explain(const EtlTask *task);
+
+#endif /* ETL_COMMAND_H */

@@ -1,0 +1,133 @@
+/*
+ * inline.c
+ *		mode => 'inline': a whole run in the caller's transaction, one task after the other, as their owners.
+ *
+ * All or nothing: the first failure is an error, and nothing of the run remains. There are no retries.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pipeline.h"
+#include "errors.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "worker/advance.h"
+#include "worker/context.h"
+#include "worker/inline.h"
+#include "worker/transition.h"
+#include "worker/wait.h"
+#include "worker/work.h"
+
+/* run_as_owner does the work of an attempt with the rights of the task's owner. */
+static EtlTaskState
+run_as_owner(EtlWork *work)
+{
+	EtlTaskState state;
+	Oid user;
+	int sec_context;
+	int level = NewGUCNestLevel();
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	SetUserIdAndSecContext(work->attempt.task->owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	PushActiveSnapshot(GetTransactionSnapshot());
+	state = etl_work_run(work);
+	PopActiveSnapshot();
+	AtEOXact_GUC(true, level);
+	SetUserIdAndSecContext(user, sec_context);
+	return state;
+}
+
+/* run_task does one task and records how it ended. Errors: whatever the task raises; ZE003 for a failed check. */
+static void
+run_task(EtlRun *run, EtlTask *task, const EtlTaskRun *task_run, const EtlRunInfo *info)
+{
+	EtlWork work;
+	EtlTaskChange change = {.task_run_id = task_run->task_run_id, .from = ETL_TASK_RUNNING, .attempt = &work.attempt};
+
+	etl_work_prepare(&work, task, run->run_id, task_run->task_run_id);
+	MemoryContextSetParent(work.attempt.context, CurTransactionContext);
+	work.attempt.is_inline = true;
+	work.attempt.full_refresh = info->full_refresh;
+	change.to = run_as_owner(&work);
+	if (change.to == ETL_TASK_FAILED)
+		ereport(ERROR, (errcode(ERRCODE_ETL_CHECK_FAILED),
+						errmsg("check \"%s\" failed: %s", task->name, work.result[0].message),
+						errdetail("The run was inline, so everything that it had done was rolled back.")));
+	etl_work_store_results(&work);
+	if (!etl_transition_task(&change))
+		elog(ERROR, "attempt " INT64_FORMAT " is not running", task_run->task_run_id);
+	CommandCounterIncrement();
+	MemoryContextDelete(work.attempt.context);
+}
+
+/* report_tasks tells of the tasks that have ended and were not told of; n_told counts them. */
+static void
+report_tasks(int64 run_id, Datum *told, int *n_told)
+{
+	EtlTaskEnd *end;
+	int n = etl_task_run_ended(run_id, told, *n_told, &end);
+
+	for (int i = 0; i < n; i++)
+	{
+		etl_wait_report_task(&end[i]);
+		told[(*n_told)++] = Int64GetDatum(end[i].task_run_id);
+	}
+}
+
+/* run_all does the tasks of a run, each as soon as what it depends on has ended. */
+static void
+run_all(EtlAdvance *advance, const EtlRunInfo *info)
+{
+	int64 run_id = advance->run->run_id;
+	Datum *told = palloc(sizeof(Datum) * Max(advance->run->tasks.n, 1));
+	int n_told = 0;
+	int node;
+
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) etl_task_run_current(run_id, &advance->current);
+		etl_advance_run(advance);
+		if (advance->ended || etl_advance_pick(advance, &node, 1) == 0)
+			break;
+		run_task(advance->run, advance->run->tasks.task[node], &advance->current[node], info);
+		report_tasks(run_id, told, &n_told);
+	}
+	report_tasks(run_id, told, &n_told);
+}
+
+/* etl_inline_run creates a run and does it. Returns its number. */
+int64
+etl_inline_run(const EtlRequest *request)
+{
+	EtlAdvance advance = {0};
+	EtlRunState state;
+	EtlRunInfo info;
+	int64 run_id = etl_run_create(etl_request_make(request), GetUserId(), &state);
+
+	if (state == ETL_RUN_SKIPPED)
+	{
+		etl_wait_raise(run_id, request->pipeline, state);
+		return run_id;
+	}
+	(void) etl_transition_run(run_id, ETL_RUN_QUEUED, ETL_RUN_RUNNING, NULL);
+	advance.run = etl_run_load(run_id);
+	advance.run->pipeline->max_parallel = 1;
+	etl_run_info(run_id, &info);
+	etl_context_set(&info);
+	PG_TRY();
+	{
+		run_all(&advance, &info);
+	}
+	PG_FINALLY();
+	{
+		etl_context_set(NULL);
+	}
+	PG_END_TRY();
+	return run_id;
+}

@@ -1,0 +1,66 @@
+/*
+ * lock.c
+ *		Locks that tell who is alive and who may write. See lock.h.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "worker/lock.h"
+
+/* make_tag fills the tag of a lock in this database. */
+static void
+make_tag(LOCKTAG *tag, EtlLockClass class, int64 key)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key, class);
+}
+
+/* etl_lock_try takes a lock unless somebody has it. */
+bool
+etl_lock_try(EtlLockClass class, int64 key, bool session)
+{
+	LOCKTAG tag;
+
+	make_tag(&tag, class, key);
+	return LockAcquire(&tag, ExclusiveLock, session, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* etl_lock_release gives back a lock that was taken for the session. */
+void
+etl_lock_release(EtlLockClass class, int64 key)
+{
+	LOCKTAG tag;
+
+	make_tag(&tag, class, key);
+	LockRelease(&tag, ExclusiveLock, true);
+}
+
+/* etl_lock_is_held says whether another process holds a lock; never waits. */
+bool
+etl_lock_is_held(EtlLockClass class, int64 key)
+{
+	if (!etl_lock_try(class, key, true))
+		return true;
+	etl_lock_release(class, key);
+	return false;
+}
+
+/* etl_lock_wake_holder sets the latch of the process that holds a lock, if there is one. */
+void
+etl_lock_wake_holder(EtlLockClass class, int64 key)
+{
+	LOCKTAG tag;
+	VirtualTransactionId *holder;
+	int n;
+
+	make_tag(&tag, class, key);
+	holder = GetLockConflicts(&tag, ExclusiveLock, &n);
+	for (int i = 0; i < n; i++)
+	{
+		PGPROC *proc = etl_compat_vxid_proc(&holder[i]);
+
+		if (proc != NULL)
+			SetLatch(&proc->procLatch);
+	}
+}

@@ -1,0 +1,115 @@
+/*
+ * slot.c
+ *		The executors that this scheduler has started. See slot.h.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "storage/procarray.h"
+#include "utils/memutils.h"
+#include "worker/bgw.h"
+#include "worker/lock.h"
+#include "worker/slot.h"
+
+typedef struct Slot
+{
+	int64 task_run_id;
+	BackgroundWorkerHandle *handle;
+} Slot;
+
+static List *slots = NIL; /* of Slot, in TopMemoryContext */
+
+/* find_slot returns the slot of an attempt, or NULL. */
+static Slot *
+find_slot(int64 task_run_id)
+{
+	ListCell *lc;
+
+	foreach (lc, slots)
+		if (((Slot *) lfirst(lc))->task_run_id == task_run_id)
+			return lfirst(lc);
+	return NULL;
+}
+
+/* etl_slot_count returns the number of executors that may still be at work. */
+int
+etl_slot_count(void)
+{
+	return list_length(slots);
+}
+
+/* etl_slot_start starts an executor for an attempt; false when the server has no free worker. */
+bool
+etl_slot_start(const EtlTask *task, const EtlTaskRun *task_run)
+{
+	char *name = psprintf("etl task %s", task->name);
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	Slot *slot = palloc(sizeof(Slot));
+	bool started;
+
+	slot->task_run_id = task_run->task_run_id;
+	started = etl_bgw_start_executor(task->owner, task_run->task_run_id, name, &slot->handle);
+	if (started)
+		slots = lappend(slots, slot);
+	else
+		pfree(slot);
+	MemoryContextSwitchTo(old);
+	return started;
+}
+
+/*
+ * etl_slot_is_alive says whether somebody works on an attempt that is running. For a worker of our own its handle tells;
+ * for one of a former scheduler, its lock.
+ */
+bool
+etl_slot_is_alive(const EtlTaskRun *task_run)
+{
+	Slot *slot = find_slot(task_run->task_run_id);
+	pid_t pid;
+
+	if (slot != NULL)
+		return GetBackgroundWorkerPid(slot->handle, &pid) != BGWH_STOPPED;
+	return etl_lock_is_held(ETL_LOCK_ATTEMPT, task_run->task_run_id);
+}
+
+/* etl_slot_cancel interrupts the statement that an attempt is executing. */
+void
+etl_slot_cancel(const EtlTaskRun *task_run)
+{
+	Slot *slot = find_slot(task_run->task_run_id);
+	pid_t pid = 0;
+
+	if (slot != NULL)
+	{
+		if (GetBackgroundWorkerPid(slot->handle, &pid) != BGWH_STARTED)
+			return;
+	}
+	else if (task_run->worker_pid != 0 && etl_lock_is_held(ETL_LOCK_ATTEMPT, task_run->task_run_id) &&
+			 BackendPidGetProc(task_run->worker_pid) != NULL)
+		pid = task_run->worker_pid;
+	if (pid > 0)
+		(void) kill(pid, SIGINT);
+}
+
+/* etl_slot_sweep forgets the executors that have ended. */
+void
+etl_slot_sweep(void)
+{
+	ListCell *lc;
+
+	foreach (lc, slots)
+	{
+		Slot *slot = lfirst(lc);
+		pid_t pid;
+
+		if (GetBackgroundWorkerPid(slot->handle, &pid) == BGWH_STOPPED)
+		{
+			slots = foreach_delete_current(slots, lc);
+			pfree(slot->handle);
+			pfree(slot);
+		}
+	}
+}

@@ -1,0 +1,17 @@
+/*
+ * slot.h
+ *		The executors that this scheduler has started, in its memory. What a former scheduler left is found by its lock.
+ */
+#ifndef ETL_SLOT_H
+#define ETL_SLOT_H
+
+#include "catalog/run.h"
+#include "catalog/task_run.h"
+
+extern int etl_slot_count(void);
+extern bool etl_slot_start(const EtlTask *task, const EtlTaskRun *task_run);
+extern bool etl_slot_is_alive(const EtlTaskRun *task_run);
+extern void etl_slot_cancel(const EtlTaskRun *task_run);
+extern void etl_slot_sweep(void);
+
+#endif /* ETL_SLOT_H */

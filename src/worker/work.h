@@ -1,0 +1,21 @@
+/* work.h: the work of one attempt, the same in a worker and inline. */
+#ifndef ETL_WORK_H
+#define ETL_WORK_H
+
+#include "catalog/check_result.h"
+#include "catalog/task_run.h"
+
+/* What a gate or a check left behind, so that it can be stored after a rollback too. */
+typedef struct EtlWork
+{
+	EtlAttempt attempt;
+	EtlTaskList gates;
+	EtlCheckResult *result; /* n_results of them, in attempt.context */
+	int n_results;
+} EtlWork;
+
+extern void etl_work_prepare(EtlWork *work, EtlTask *task, int64 run_id, int64 task_run_id);
+extern EtlTaskState etl_work_run(EtlWork *work);
+extern void etl_work_store_results(const EtlWork *work);
+
+#endif /* ETL_WORK_H */
