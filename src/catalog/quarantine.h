@@ -1,0 +1,28 @@
+/*
+ * quarantine.h
+ *		etl.quarantine: rows that a target could not take, with the reason.
+ *
+ * The rows come as JSON values that were made with the rights of the load's owner: making them may call casts of user
+ * defined types, which must not run with the rights of the extension's owner.
+ */
+#ifndef ETL_QUARANTINE_H
+#define ETL_QUARANTINE_H
+
+#include "etl_ext.h"
+
+typedef struct EtlQuarantine
+{
+	int64 pipeline_id;
+	int64 task_id;
+	int64 run_id;
+	int64 task_run_id;
+	const char *target;		 /* as in EtlTask.target */
+	const char *reason;		 /* message of the refusal */
+	const char *sqlstate;	 /* five characters */
+	const char *column_name; /* or NULL: not known */
+} EtlQuarantine;
+
+/* Puts rows aside, a JSON array with one object per row; returns their number. */
+extern int64 etl_quarantine_insert(const EtlQuarantine *quarantine, const Jsonb *rows);
+
+#endif /* ETL_QUARANTINE_H */

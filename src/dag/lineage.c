@@ -1,0 +1,226 @@
+/*
+ * lineage.c
+ *		Which relations SQL reads and writes. See lineage.h.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "dag/lineage.h"
+#include "dag/statement.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+typedef struct Walk
+{
+	List *reads;  /* Oids */
+	List *writes; /* Oids */
+	Oid view;	  /* whose query is being walked: its own range table names it without reading it */
+} Walk;
+
+static void walk_query(Query *query, Walk *walk);
+
+/* etl_lineage_name returns the schema-qualified, quoted name of a relation. */
+char *
+etl_lineage_name(Oid relation)
+{
+	char *name = get_rel_name(relation);
+
+	if (name == NULL)
+		elog(ERROR, "cache lookup failed for relation %u", relation);
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+}
+
+/* is_system says whether a relation is part of PostgreSQL itself or temporary: neither makes a dependency. */
+static bool
+is_system(Oid relation)
+{
+	Oid schema = get_rel_namespace(relation);
+	char *name = get_namespace_name(schema);
+
+	return name == NULL || schema == PG_CATALOG_NAMESPACE || strcmp(name, "information_schema") == 0 ||
+		   isAnyTempNamespace(schema);
+}
+
+/* read_relation notes a relation that is read and goes on into a view. */
+static void
+read_relation(Oid relation, Walk *walk)
+{
+	Oid outer = walk->view;
+
+	if (relation == walk->view || is_system(relation) || list_member_oid(walk->reads, relation))
+		return;
+	walk->reads = lappend_oid(walk->reads, relation);
+	if (get_rel_relkind(relation) != RELKIND_VIEW)
+		return;
+	walk->view = relation;
+	walk_query(etl_statement_view(relation), walk);
+	walk->view = outer;
+}
+
+/* walk_node visits the expressions of a query, for the subqueries in them. */
+static bool
+walk_node(Node *node, Walk *walk)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Query))
+	{
+		walk_query((Query *) node, walk);
+		return false;
+	}
+	return expression_tree_walker(node, walk_node, walk);
+}
+
+/* walk_query visits a query: its range table, then everything below it. */
+static void
+walk_query(Query *query, Walk *walk)
+{
+	ListCell *cell;
+	int index = 0;
+
+	check_stack_depth();
+	foreach (cell, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		index++;
+		if (rte->rtekind != RTE_RELATION)
+			continue;
+		if (index != query->resultRelation)
+			read_relation(rte->relid, walk);
+		else if (!is_system(rte->relid))
+			walk->writes = list_append_unique_oid(walk->writes, rte->relid);
+	}
+	(void) query_tree_walker(query, walk_node, walk, 0);
+}
+
+/* compare_names orders names for qsort. */
+static int
+compare_names(const void *left, const void *right)
+{
+	return strcmp(*(char *const *) left, *(char *const *) right);
+}
+
+/* names_of returns the sorted names of relations. */
+static EtlNames
+names_of(List *relations)
+{
+	EtlNames names = {0, NULL};
+	ListCell *cell;
+
+	names.name = palloc(sizeof(char *) * Max(list_length(relations), 1));
+	foreach (cell, relations)
+		names.name[names.n++] = etl_lineage_name(lfirst_oid(cell));
+	qsort(names.name, names.n, sizeof(char *), compare_names);
+	return names;
+}
+
+/* etl_lineage_reads returns the names of all relations that a query reads. */
+EtlNames
+etl_lineage_reads(Query *query)
+{
+	Walk walk = {NIL, NIL, InvalidOid};
+
+	walk_query(query, &walk);
+	return names_of(walk.reads);
+}
+
+/* is_optimizable says whether a statement has a query tree that can be analyzed without executing anything. */
+static bool
+is_optimizable(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_SelectStmt:
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* collect adds what one statement reads and writes. Errors: whatever the analysis finds. */
+static void
+collect(RawStmt *raw, const char *text, Walk *walk)
+{
+	if (IsA(raw->stmt, RefreshMatViewStmt))
+	{
+		RangeVar *name = ((RefreshMatViewStmt *) raw->stmt)->relation;
+		Oid relation = RangeVarGetRelid(name, AccessShareLock, false);
+
+		if (get_rel_relkind(relation) != RELKIND_MATVIEW)
+			return;
+		walk->writes = list_append_unique_oid(walk->writes, relation);
+		walk->view = relation;
+		walk_query(etl_statement_view(relation), walk);
+		walk->view = InvalidOid;
+	}
+	else
+		walk_query(etl_statement_analyze(raw, text), walk);
+}
+
+/*
+ * try_collect collects in a subtransaction and forgets the statement when it cannot be analyzed now, for example
+ * because an earlier statement of the same command creates the table. A cancel is not swallowed.
+ */
+static void
+try_collect(RawStmt *raw, const char *text, Walk *walk)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	Walk found = {list_copy(walk->reads), list_copy(walk->writes), InvalidOid};
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		collect(raw, text, &found);
+		ReleaseCurrentSubTransaction();
+		*walk = found;
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
+/* etl_lineage_command says what the statements of a command read and write. */
+void
+etl_lineage_command(const char *command, EtlNames *reads, EtlNames *writes)
+{
+	Walk walk = {NIL, NIL, InvalidOid};
+	ListCell *cell;
+
+	foreach (cell, etl_statement_parse(command))
+	{
+		RawStmt *raw = lfirst_node(RawStmt, cell);
+
+		if (is_optimizable(raw->stmt) || IsA(raw->stmt, RefreshMatViewStmt))
+			try_collect(raw, command, &walk);
+	}
+	*reads = names_of(walk.reads);
+	*writes = names_of(walk.writes);
+}

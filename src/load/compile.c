@@ -1,0 +1,147 @@
+/*
+ * compile.c
+ *		Rewrites the query tree and turns it back into SQL. See compile.h.
+ *
+ * An input becomes a subquery over the same table. Attribute numbers stay as they are, dropped columns included, so
+ * that nothing else in the tree has to change; the planner pulls the subquery up again.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_type_d.h"
+#include "compat.h"
+#include "dag/statement.h"
+#include "lib/stringinfo.h"
+#include "load/compile.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+#include "utils/timestamp.h"
+
+/* append_columns writes the columns of a table in the order of their numbers; a dropped one becomes a NULL. */
+static void
+append_columns(StringInfo sql, Oid relation)
+{
+	Relation rel = table_open(relation, AccessShareLock);
+	TupleDesc desc = RelationGetDescr(rel);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		appendStringInfoString(sql, i > 0 ? ", " : "");
+		if (attribute->attisdropped)
+			appendStringInfo(sql, "NULL::pg_catalog.int4 AS _etl_dropped_%d", i + 1);
+		else
+			appendStringInfoString(sql, quote_identifier(NameStr(attribute->attname)));
+	}
+	table_close(rel, NoLock);
+}
+
+/* narrowed_query returns the query that replaces an input. The load times let the planner leave out partitions. */
+static Query *
+narrowed_query(const EtlInput *input, int64 after, const EtlBatchRange *range)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	append_columns(&sql, input->relation);
+	appendStringInfo(&sql, " FROM %s WHERE _etl_batch OPERATOR(pg_catalog.<=) " INT64_FORMAT "::pg_catalog.int8",
+					 input->name, range->last);
+	if (after > 0)
+	{
+		appendStringInfo(&sql, " AND _etl_batch OPERATOR(pg_catalog.>) " INT64_FORMAT "::pg_catalog.int8", after);
+		appendStringInfo(&sql, " AND _etl_loaded_at OPERATOR(pg_catalog.>=) '%s'::pg_catalog.timestamptz",
+						 timestamptz_to_str(range->loaded_from));
+		appendStringInfo(&sql, " AND _etl_loaded_at OPERATOR(pg_catalog.<=) '%s'::pg_catalog.timestamptz",
+						 timestamptz_to_str(range->loaded_to));
+	}
+	return etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql.data)), sql.data);
+}
+
+/* name_dropped gives dropped columns the names that they have in the narrowed query. */
+static void
+name_dropped(RangeTblEntry *rte)
+{
+	ListCell *cell;
+	int n = 0;
+
+	foreach (cell, rte->eref->colnames)
+	{
+		n++;
+		if (strVal(lfirst(cell))[0] == '\0')
+			lfirst(cell) = makeString(psprintf("_etl_dropped_%d", n));
+	}
+}
+
+/* etl_compile_narrow turns the input that can be narrowed into a subquery over what is new in it. */
+void
+etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range)
+{
+	EtlInput *input = compile->narrowed;
+	RangeTblEntry *rte = input->rte;
+
+	rte->subquery = narrowed_query(input, after, range);
+	rte->rtekind = RTE_SUBQUERY;
+	rte->security_barrier = false;
+	rte->relid = InvalidOid;
+	rte->relkind = 0;
+	rte->rellockmode = 0;
+	rte->inh = false;
+	etl_compat_clear_perms(rte);
+	if (rte->alias == NULL)
+		rte->alias = makeAlias(rte->eref->aliasname, NIL);
+	name_dropped(rte);
+}
+
+/* etl_compile_sequence_name returns the name of the n-th appended column. */
+char *
+etl_compile_sequence_name(int n)
+{
+	return n == 0 ? pstrdup("_etl_seq") : psprintf("_etl_seq%d", n + 1);
+}
+
+/* etl_compile_sequence appends the batch number of every visible input; not where that would change the rows. */
+void
+etl_compile_sequence(EtlCompile *compile)
+{
+	Query *query = compile->query;
+	ListCell *cell;
+
+	if (query->groupClause != NIL || query->groupingSets != NIL || query->hasAggs || query->distinctClause != NIL ||
+		query->setOperations != NULL || query->havingQual != NULL)
+		return;
+	foreach (cell, compile->inputs)
+	{
+		EtlInput *input = lfirst(cell);
+		AttrNumber batch;
+		Var *var;
+
+		if (input->in_expression || !input->is_visible || input->level != query)
+			continue;
+		batch = get_attnum(input->relation, "_etl_batch");
+		var = makeVar(input->index, batch, INT8OID, -1, InvalidOid, 0);
+		query->targetList = lappend(query->targetList,
+									makeTargetEntry((Expr *) var, list_length(query->targetList) + 1,
+													etl_compile_sequence_name(compile->n_sequence), false));
+		compile->n_sequence++;
+	}
+}
+
+/* etl_compile_sql returns the query as SQL; only what is in pg_catalog stays without a schema. */
+char *
+etl_compile_sql(const EtlCompile *compile)
+{
+	int level = NewGUCNestLevel();
+	char *sql;
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+	sql = pg_get_querydef(copyObject(compile->query), true);
+	AtEOXact_GUC(true, level);
+	return sql;
+}

@@ -1,0 +1,168 @@
+/*
+ * delta.c
+ *		The rows of one run in a temporary table. See delta.h.
+ *
+ * One statement evaluates the query, keeps the latest row of each key and stores it with the target's types, in key
+ * order. It is tried in a subtransaction: when a row cannot be stored, salvage.c finds out which.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type_d.h"
+#include "catalog/spi.h"
+#include "load/bisect.h"
+#include "load/delta.h"
+#include "load/dml.h"
+#include "load/text.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+/* etl_delta_name returns the name of a temporary table that no other attempt uses. */
+char *
+etl_delta_name(const EtlAttempt *attempt, const char *kind)
+{
+	return psprintf("pg_temp.etl_%s_" INT64_FORMAT, kind, attempt->task_run_id);
+}
+
+/* etl_delta_make returns a delta with its names. */
+EtlDelta *
+etl_delta_make(EtlAttempt *attempt, const EtlPlan *plan)
+{
+	EtlDelta *delta = palloc0(sizeof(EtlDelta));
+
+	delta->attempt = attempt;
+	delta->plan = plan;
+	delta->query = etl_compile_sql(plan->compile);
+	delta->table = etl_delta_name(attempt, "delta");
+	return delta;
+}
+
+/* etl_delta_create creates a temporary table that goes with the transaction. */
+void
+etl_delta_create(const EtlPlan *plan, const char *table, bool strict, const char *extra)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s (", table);
+	etl_text_definitions(&sql, plan, strict);
+	appendStringInfo(&sql, "%s) ON COMMIT DROP", extra);
+	(void) etl_sql_exec(sql.data, SPI_OK_UTILITY);
+}
+
+/* etl_delta_drop drops a temporary table. */
+void
+etl_delta_drop(const char *table)
+{
+	(void) etl_sql_exec(psprintf("DROP TABLE %s", table), SPI_OK_UTILITY);
+}
+
+/* is_cut_by_cast says whether an explicit cast to a type with a length cuts silently what an assignment refuses. */
+static bool
+is_cut_by_cast(Oid type)
+{
+	return type == VARCHAROID || type == BPCHAROID || type == BITOID || type == VARBITOID;
+}
+
+/*
+ * key_expression returns a key column as the target will see it: values that differ in the query may be equal there.
+ */
+static char *
+key_expression(const EtlColumn *column, const char *source, bool is_cast)
+{
+	char *name = psprintf("%s%s", source, column->quoted);
+	int32 typmod = is_cut_by_cast(column->target_type) ? -1 : column->target_typmod;
+
+	if (!is_cast)
+		return name;
+	if (!etl_plan_is_same_type(column))
+		name = psprintf("%s::%s", name, etl_text_type(column->target_type, typmod));
+	if (OidIsValid(column->target_collation) && column->collation != column->target_collation)
+		name = psprintf("%s%s", name, etl_text_collate(column->target_collation, InvalidOid));
+	return name;
+}
+
+/* etl_delta_select returns the beginning of a SELECT that keeps one row per key. */
+char *
+etl_delta_select(const EtlPlan *plan, const char *source, bool is_cast)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < plan->n_key; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "DISTINCT ON (",
+						 key_expression(etl_plan_key(plan, i), source, is_cast));
+	if (plan->n_key > 0)
+		appendStringInfoString(&sql, ") ");
+	etl_text_columns(&sql, plan, source);
+	return sql.data;
+}
+
+/* etl_delta_order returns the ORDER BY clause that puts the latest version of each key first. */
+char *
+etl_delta_order(const EtlPlan *plan, const char *source, bool is_cast)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < plan->n_key; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : " ORDER BY ",
+						 key_expression(etl_plan_key(plan, i), source, is_cast));
+	for (int i = 0; i < plan->n_order && plan->n_key > 0; i++)
+		appendStringInfo(&sql, ", %s%s %s NULLS LAST", source, plan->columns.column[plan->order[i].column].quoted,
+						 plan->order[i].is_ascending ? "ASC" : "DESC");
+	for (int i = 0; i < plan->compile->n_sequence && plan->n_key > 0; i++)
+		appendStringInfo(&sql, ", %s%s DESC NULLS LAST", source, etl_compile_sequence_name(i));
+	return sql.data;
+}
+
+/* etl_delta_statement returns the statement that fills the delta. */
+char *
+etl_delta_statement(const EtlPlan *plan, const char *query, const char *table)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s (", table);
+	etl_text_columns(&sql, plan, "");
+	appendStringInfo(&sql, ")\n%s\nFROM (\n%s\n) AS q%s", etl_delta_select(plan, "q.", true), query,
+					 plan->n_key > 0 ? "\n" : "");
+	appendStringInfoString(&sql, etl_delta_order(plan, "q.", true));
+	return sql.data;
+}
+
+/* fill_at_once creates and fills the table by one statement, with the search_path of the author: his functions run. */
+static void
+fill_at_once(void *arg)
+{
+	EtlDelta *delta = arg;
+	EtlDml dml;
+	int level;
+
+	etl_delta_create(delta->plan, delta->table, true, "");
+	level = etl_attempt_author_path(delta->plan->task);
+	dml = etl_dml_run(etl_delta_statement(delta->plan, delta->query, delta->table));
+	AtEOXact_GUC(true, level);
+	delta->rows = dml.inserted;
+	delta->read = delta->plan->n_key > 0 ? dml.read : dml.inserted;
+}
+
+/* etl_delta_fill fills the delta and tells the planner about it. */
+void
+etl_delta_fill(EtlDelta *delta)
+{
+	StringInfoData sql;
+
+	if (etl_bisect_try(fill_at_once, delta) != NULL)
+		etl_salvage_fill(delta);
+	if (delta->rows == 0)
+		return;
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "ANALYZE %s", delta->table);
+	for (int i = 0; i < delta->plan->n_key; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : " (", etl_plan_key(delta->plan, i)->quoted);
+	appendStringInfoString(&sql, delta->plan->n_key > 0 ? ")" : "");
+	(void) etl_sql_exec(sql.data, SPI_OK_UTILITY);
+}

@@ -1,0 +1,48 @@
+/*
+ * delta.h
+ *		The rows of one run in a temporary table: with the types of the target, one row per key.
+ */
+#ifndef ETL_DELTA_H
+#define ETL_DELTA_H
+
+#include "load/plan.h"
+#include "worker/attempt.h"
+
+typedef struct EtlDelta
+{
+	EtlAttempt *attempt;
+	const EtlPlan *plan;
+	char *query; /* compiled SQL */
+	char *table; /* pg_temp.etl_delta_<attempt> */
+	int64 rows;	 /* in table */
+	int64 read;	 /* rows that the query returned */
+} EtlDelta;
+
+/* A delta of this attempt; nothing is executed. */
+extern EtlDelta *etl_delta_make(EtlAttempt *attempt, const EtlPlan *plan);
+
+/* Evaluates the query; rows that cannot be stored go to etl.quarantine. */
+extern void etl_delta_fill(EtlDelta *delta);
+
+/* The statement that fills the table. */
+extern char *etl_delta_statement(const EtlPlan *plan, const char *query, const char *table);
+
+/* Name of another temporary table of this attempt. */
+extern char *etl_delta_name(const EtlAttempt *attempt, const char *kind);
+
+/* Creates a temporary table for rows of the plan; extra: more column definitions or "". */
+extern void etl_delta_create(const EtlPlan *plan, const char *table, bool strict, const char *extra);
+
+/* Drops a temporary table. */
+extern void etl_delta_drop(const char *table);
+
+/* The order that puts the latest version of each key first; source: alias of the rows, with a dot. */
+extern char *etl_delta_order(const EtlPlan *plan, const char *source, bool is_cast);
+
+/* "SELECT DISTINCT ON (key)" or "SELECT". */
+extern char *etl_delta_select(const EtlPlan *plan, const char *source, bool is_cast);
+
+/* Fills the delta row by row where needed. Called when filling it by one statement failed. */
+extern void etl_salvage_fill(EtlDelta *delta);
+
+#endif /* ETL_DELTA_H */

@@ -1,0 +1,286 @@
+/*
+ * inspect.c
+ *		Which raw inputs a query has, and whether one of them can be narrowed. See compile.h.
+ *
+ * The walk follows the jointree, because only what is joined there can be narrowed, and carries the reason why what
+ * lies below can not. Pure: looks at the tree and at the catalog, changes nothing.
+ */
+#include "postgres.h"
+
+#include "access/attnum.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type_d.h"
+#include "dag/lineage.h"
+#include "dag/statement.h"
+#include "load/compile.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+#include "utils/lsyscache.h"
+
+/* What holds for everything below a place in the tree. */
+typedef struct Place
+{
+	const char *reason; /* why nothing here can be narrowed, or NULL */
+	bool in_expression;
+	bool is_visible;
+	bool allow_distinct;
+	Oid view; /* whose query this is */
+} Place;
+
+typedef struct Walk
+{
+	List *inputs;
+	Place place;
+} Walk;
+
+/* Looks for a system column of one range table entry. */
+typedef struct SystemColumn
+{
+	int index;
+	int depth;
+} SystemColumn;
+
+static void visit_query(Query *query, Walk *walk);
+
+/* etl_compile_is_raw says whether a relation has the columns of a raw table. */
+bool
+etl_compile_is_raw(Oid relation)
+{
+	char kind = get_rel_relkind(relation);
+	AttrNumber batch;
+	AttrNumber loaded_at;
+
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		return false;
+	batch = get_attnum(relation, "_etl_batch");
+	loaded_at = get_attnum(relation, "_etl_loaded_at");
+	return batch != InvalidAttrNumber && loaded_at != InvalidAttrNumber && get_atttype(relation, batch) == INT8OID &&
+		   get_atttype(relation, loaded_at) == TIMESTAMPTZOID;
+}
+
+/* has_system_column finds a system column of the entry, also from within subqueries. */
+static bool
+has_system_column(Node *node, SystemColumn *wanted)
+{
+	bool result;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var))
+	{
+		Var *var = (Var *) node;
+
+		return var->varno == wanted->index && (int) var->varlevelsup == wanted->depth && var->varattno < 0;
+	}
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, has_system_column, wanted);
+	wanted->depth++;
+	result = query_tree_walker((Query *) node, has_system_column, wanted, 0);
+	wanted->depth--;
+	return result;
+}
+
+/* level_reason says why a query cannot pass on narrowed rows, whichever input they come from. */
+static const char *
+level_reason(const Query *query, bool allow_distinct)
+{
+	if (query->setOperations != NULL)
+		return "it is in a branch of UNION, INTERSECT or EXCEPT";
+	if (query->groupClause != NIL || query->groupingSets != NIL || query->hasAggs || query->havingQual != NULL)
+		return "it is under GROUP BY or an aggregate function";
+	if (query->hasWindowFuncs)
+		return "it is under a window function";
+	if (query->hasDistinctOn)
+		return "it is under DISTINCT ON";
+	if (query->distinctClause != NIL && !allow_distinct)
+		return "it is under DISTINCT and the target has no key";
+	if (query->limitCount != NULL || query->limitOffset != NULL)
+		return "it is under LIMIT or OFFSET";
+	return NULL;
+}
+
+/* entry_reason says why one entry of a range table cannot be narrowed, apart from where it stands. */
+static const char *
+entry_reason(Query *query, int index)
+{
+	RangeTblEntry *rte = rt_fetch(index, query->rtable);
+	SystemColumn wanted = {index, 0};
+
+	if (rte->tablesample != NULL)
+		return "it is read by TABLESAMPLE";
+	if (!rte->inh)
+		return "it is read by ONLY";
+	if (query_tree_walker(query, has_system_column, &wanted, 0))
+		return "a system column of it is used";
+	return NULL;
+}
+
+/* visit_relation notes a raw input and goes on into a view. */
+static void
+visit_relation(Query *query, int index, Walk *walk)
+{
+	RangeTblEntry *rte = rt_fetch(index, query->rtable);
+	Place outer = walk->place;
+	EtlInput *input;
+
+	if (get_rel_relkind(rte->relid) == RELKIND_VIEW)
+	{
+		walk->place.view = rte->relid;
+		walk->place.is_visible = false;
+		if (walk->place.reason == NULL)
+			walk->place.reason = psprintf("it is read through view %s", etl_lineage_name(rte->relid));
+		visit_query(etl_statement_view(rte->relid), walk);
+		walk->place = outer;
+		return;
+	}
+	if (!etl_compile_is_raw(rte->relid))
+		return;
+	input = palloc0(sizeof(EtlInput));
+	input->relation = rte->relid;
+	input->name = etl_lineage_name(rte->relid);
+	input->reason = outer.reason ? outer.reason : entry_reason(query, index);
+	input->in_expression = outer.in_expression;
+	input->is_visible = outer.is_visible;
+	input->rte = rte;
+	input->level = query;
+	input->index = index;
+	walk->inputs = lappend(walk->inputs, input);
+}
+
+/* visit_entry visits what a reference in the jointree, or a branch of a set operation, stands for. */
+static void
+visit_entry(Query *query, int index, Walk *walk)
+{
+	RangeTblEntry *rte = rt_fetch(index, query->rtable);
+	Place outer = walk->place;
+
+	if (rte->rtekind == RTE_RELATION && rte->relid != outer.view)
+		visit_relation(query, index, walk);
+	else if (rte->rtekind == RTE_SUBQUERY)
+	{
+		walk->place.is_visible = false;
+		visit_query(rte->subquery, walk);
+		walk->place = outer;
+	}
+}
+
+/* visit_join visits a node of the jointree; the nullable side of an outer join may not lose rows. */
+static void
+visit_join(Query *query, Node *node, Walk *walk)
+{
+	Place outer = walk->place;
+	const char *nullable = "it is on the nullable side of an outer join";
+	JoinExpr *join;
+	ListCell *cell;
+
+	check_stack_depth();
+	if (IsA(node, RangeTblRef))
+	{
+		visit_entry(query, ((RangeTblRef *) node)->rtindex, walk);
+		return;
+	}
+	if (IsA(node, FromExpr))
+	{
+		foreach (cell, ((FromExpr *) node)->fromlist)
+			visit_join(query, lfirst(cell), walk);
+		return;
+	}
+	join = castNode(JoinExpr, node);
+	if (join->alias != NULL)
+		walk->place.is_visible = outer.is_visible = false;
+	if (outer.reason == NULL && (join->jointype == JOIN_RIGHT || join->jointype == JOIN_FULL))
+		walk->place.reason = nullable;
+	visit_join(query, join->larg, walk);
+	walk->place.reason = outer.reason;
+	if (outer.reason == NULL && (join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL))
+		walk->place.reason = nullable;
+	visit_join(query, join->rarg, walk);
+	walk->place = outer;
+}
+
+/* visit_expression visits the subqueries in expressions; what they read is always read whole. */
+static bool
+visit_expression(Node *node, Walk *walk)
+{
+	Place outer = walk->place;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, visit_expression, walk);
+	walk->place.in_expression = true;
+	walk->place.is_visible = false;
+	walk->place.reason = "it is inside a subquery expression";
+	visit_query((Query *) node, walk);
+	walk->place = outer;
+	return false;
+}
+
+/* visit_query visits the WITH queries, the jointree and the expressions of a query. */
+static void
+visit_query(Query *query, Walk *walk)
+{
+	Place outer = walk->place;
+	ListCell *cell;
+
+	check_stack_depth();
+	if (walk->place.reason == NULL)
+		walk->place.reason = level_reason(query, outer.allow_distinct);
+	if (query->setOperations != NULL)
+		for (int i = 1; i <= list_length(query->rtable); i++)
+			visit_entry(query, i, walk);
+	else
+		visit_join(query, (Node *) query->jointree, walk);
+	walk->place = outer;
+	foreach (cell, query->cteList)
+	{
+		walk->place.is_visible = false;
+		if (outer.reason == NULL)
+			walk->place.reason = "it is inside a WITH query";
+		visit_query(castNode(Query, lfirst_node(CommonTableExpr, cell)->ctequery), walk);
+		walk->place = outer;
+	}
+	(void) query_tree_walker(query, visit_expression, walk, QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES);
+}
+
+/* several_reason says which two occurrences of raw inputs stand in each other's way. */
+static const char *
+several_reason(const EtlInput *first, const EtlInput *second)
+{
+	if (first->relation == second->relation)
+		return psprintf("%s is read more than once", first->name);
+	return psprintf("%s and %s are both raw inputs", first->name, second->name);
+}
+
+/* etl_compile_inspect finds the raw inputs of a query and the one that can be narrowed. */
+EtlCompile *
+etl_compile_inspect(Query *query, const char *is_whole, bool allow_distinct)
+{
+	EtlCompile *compile = palloc0(sizeof(EtlCompile));
+	Walk walk = {NIL, {NULL, false, true, allow_distinct, InvalidOid}};
+	EtlInput *first = NULL;
+	ListCell *cell;
+
+	visit_query(query, &walk);
+	compile->query = query;
+	compile->inputs = walk.inputs;
+	foreach (cell, walk.inputs)
+	{
+		EtlInput *input = lfirst(cell);
+
+		if (input->in_expression)
+			continue;
+		if (first != NULL && compile->reason == NULL)
+			compile->reason = several_reason(first, input);
+		if (first == NULL)
+			first = input;
+	}
+	if (first != NULL && is_whole != NULL)
+		compile->reason = is_whole;
+	if (first != NULL && compile->reason == NULL)
+		compile->reason = first->reason;
+	if (first != NULL && compile->reason == NULL)
+		compile->narrowed = first;
+	return compile;
+}

@@ -1,0 +1,53 @@
+/*
+ * plan.h
+ *		A load as a run needs it: its query, columns, key and order resolved against each other and the target.
+ */
+#ifndef ETL_LOAD_PLAN_H
+#define ETL_LOAD_PLAN_H
+
+#include "etl_ext.h"
+#include "load/compile.h"
+#include "load/query.h"
+
+typedef enum EtlMode
+{
+	ETL_MODE_MERGE,
+	ETL_MODE_INSERT_ONLY,
+	ETL_MODE_APPEND,
+	ETL_MODE_REPLACE /* also aggregates */
+} EtlMode;
+
+/* A column of order_by. The row that comes first is the latest; NULL always comes last. */
+typedef struct EtlOrder
+{
+	int column;
+	bool is_ascending; /* ASC was written: the lowest value is the latest */
+} EtlOrder;
+
+typedef struct EtlPlan
+{
+	const EtlTask *task;
+	EtlMode mode;
+	EtlColumns columns;
+	int n_key;
+	int *key; /* positions in columns, in the order of the task's key */
+	int n_order;
+	EtlOrder *order;
+	EtlCompile *compile;
+	Oid target; /* InvalidOid until etl_target_match */
+	char *target_name;
+} EtlPlan;
+
+/* Parses the query of a task with the current search_path (the author's) and checks key, mode and order_by. */
+extern EtlPlan *etl_plan_make(const EtlTask *task);
+
+/* Whether a column is stored in the target as the query returns it. */
+extern bool etl_plan_is_same_type(const EtlColumn *column);
+
+/* The i-th key column. */
+extern EtlColumn *etl_plan_key(const EtlPlan *plan, int i);
+
+/* Refuses a type without an ordering. what: "key column" or "order_by column". Errors: 42883. */
+extern void etl_plan_check_ordering(const char *what, const char *name, Oid type);
+
+#endif /* ETL_LOAD_PLAN_H */
