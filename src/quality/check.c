@@ -16,6 +16,7 @@
 #include "source/relation.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 typedef enum ColumnRule
 {
@@ -80,6 +81,19 @@ find_target(EtlTask *task)
 	return relation;
 }
 
+/* check_equality refuses a column whose values cannot be compared with each other. */
+static void
+check_equality(const EtlSource *target, const EtlColumn *column)
+{
+	if (!OidIsValid(lookup_type_cache(column->type, TYPECACHE_EQ_OPR)->eq_opr))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_FUNCTION),
+			 errmsg("values of column \"%s\" of %s cannot be compared", column->name, target->name),
+			 errdetail("Its type, %s, has no equality, so duplicates cannot be found.", format_type_be(column->type)),
+			 errhint("Leave out the column, or check a view in which it has another type, such as jsonb or text.")));
+}
+
 /* check_columns checks the columns against the target and the type. */
 static void
 check_columns(const EtlTask *task, const CheckType *type, Oid relation)
@@ -104,6 +118,8 @@ check_columns(const EtlTask *task, const CheckType *type, Oid relation)
 							errmsg("%s has no column \"%s\"", target->name, task->columns.name[i]),
 							errdetail("The check names it in columns."),
 							errhint("Its columns are: %s.", etl_relation_column_list(target))));
+		if (strcmp(type->name, "duplicates") == 0)
+			check_equality(target, column);
 		if (type->columns != COLUMNS_ONE_TIME)
 			continue;
 		if (task->columns.n > 1)
@@ -167,7 +183,7 @@ check_condition(const EtlTask *task, const char *text, const char *option)
 	{
 		/* Text that is balanced on its own and fits into parentheses is one expression. */
 		if (list_length(etl_statement_parse(alone)) != 1 || list_length(etl_statement_parse(closed)) != 1)
-			ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("%s is not one expression", option)));
+			ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("%s is more than one expression", option)));
 		(void) etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(condition)), condition);
 	}
 	PG_CATCH();
