@@ -46,18 +46,18 @@ remove_work() {
 }
 
 start_servers() {
-	step "Start the shop, a PostgreSQL server" "$WORK/shop/log"
+	step "Start the shop, a PostgreSQL server" "$WORK/shop/server.log"
 	pg_create shop shop <<-CONF
 		shared_buffers = 256MB
 		max_wal_size = 4GB
 	CONF
 	pg_start shop
 	done_step
-	step "Start the payment service, a MariaDB server" "$WORK/pay/log"
+	step "Start the payment service, a MariaDB server" "$WORK/pay/server.log"
 	mariadb_create pay
 	mariadb_start pay
 	done_step
-	step "Start the warehouse, a PostgreSQL server" "$WORK/warehouse/log"
+	step "Start the warehouse, a PostgreSQL server" "$WORK/warehouse/server.log"
 	pg_create warehouse warehouse <<-CONF
 		shared_preload_libraries = 'etl_ext,pg_cron'
 		cron.database_name = 'warehouse'
@@ -102,11 +102,11 @@ run_daily() {
 	took=$(seconds_since "$started")
 	run_id=$(cat "$WORK/run_id")
 	[ -n "$run_id" ] || run_id=$(as_owner -At -c 'SELECT max(run_id) FROM etl.run')
-	[ -n "$run_id" ] || die "the pipeline did not start; the log of the warehouse is $WORK/warehouse/log"
+	[ -n "$run_id" ] || die "the pipeline did not start; the log of the warehouse is $WORK/warehouse/server.log"
 	as_owner -v run_id="$run_id" -f "$ROOT/demo/report.sql"
 	[ $status -eq 0 ] || {
-		tail -n 25 "$WORK/warehouse/log" >&2
-		die "the run failed; the log of the warehouse is $WORK/warehouse/log"
+		tail -n 25 "$WORK/warehouse/server.log" >&2
+		die "the run failed; the log of the warehouse is $WORK/warehouse/server.log"
 	}
 }
 

@@ -3,7 +3,7 @@
 # servers and a MariaDB server, all below one work directory. Sourced by demo/run.sh and test/run.sh, which set
 #   ROOT  the checkout, only ever read
 #   WORK  the work directory: nothing is written anywhere else
-# Every server NAME lives in $WORK/NAME: data/, log, port, secret; its socket is in that directory too.
+# Every server NAME lives in $WORK/NAME: data/, server.log, port, secret; its socket is in that directory too.
 
 WORK=$(realpath -m "$WORK")
 PG_MAJOR=15
@@ -190,10 +190,10 @@ with_free_port() {
 			echo "$port" >"$WORK/$name/port"
 			return 0
 		fi
-		[ "$try" -eq 3 ] || grep -qiE 'address already in use|could not bind' "$WORK/$name/log" || break
+		[ "$try" -eq 3 ] || grep -qiE 'address already in use|could not bind' "$WORK/$name/server.log" || break
 	done
-	tail -n 20 "$WORK/$name/log" >&2
-	die "server $name did not start; its log is $WORK/$name/log"
+	tail -n 20 "$WORK/$name/server.log" >&2
+	die "server $name did not start; its log is $WORK/$name/server.log"
 }
 
 # pg_create makes a PostgreSQL server NAME with a database; more settings are read from standard input. Passwords are
@@ -217,7 +217,7 @@ pg_create() {
 
 pg_start_on() {
 	local dir=$WORK/$1
-	(cd "$dir" && as_user "$PGBIN/pg_ctl" -D "$dir/data" -l "$dir/log" -w -t 60 -s \
+	(cd "$dir" && as_user "$PGBIN/pg_ctl" -D "$dir/data" -l "$dir/server.log" -w -t 60 -s \
 		-o "-c port=$2 -c listen_addresses=127.0.0.1 -c unix_socket_directories='$dir'" start) >/dev/null 2>&1 </dev/null
 }
 
@@ -248,17 +248,19 @@ mariadb_start_on() {
 	local dir=$WORK/$1 waited=0
 	local -a as=()
 	[ "$(id -u)" -ne 0 ] || as=(runuser -u postgres --)
+	: >"$dir/server.log"
+	own "$dir/server.log"
 	(
 		cd "$dir" || exit
 		setsid "${as[@]}" mariadbd --no-defaults --datadir="$dir/data" --tmpdir="$dir/tmp" --socket="$dir/mysqld.sock" \
-			--pid-file="$dir/mariadb.pid" --bind-address=127.0.0.1 --port="$2" --log-error="$dir/log" \
+			--pid-file="$dir/mariadb.pid" --bind-address=127.0.0.1 --port="$2" --log-error="$dir/server.log" \
 			--skip-log-bin --innodb-buffer-pool-size=512M --innodb-log-file-size=512M \
 			--innodb-flush-log-at-trx-commit=2 --character-set-server=utf8mb4 \
-			--default-time-zone=+03:00 </dev/null >/dev/null 2>&1 &
+			--default-time-zone=+03:00 </dev/null >>"$dir/server.log" 2>&1 &
 		echo $! >"$dir/launched"
 	)
 	# The socket answers when the server is ready; the process ends when it cannot start.
-	until as_user mariadb-admin --no-defaults -S "$dir/mysqld.sock" ping >/dev/null 2>&1; do
+	until mariadb_sql "$1" -e 'SELECT 1' >/dev/null 2>&1; do
 		kill -0 "$(cat "$dir/launched")" 2>/dev/null || return 1
 		waited=$((waited + 1))
 		[ $waited -lt 600 ] || return 1
