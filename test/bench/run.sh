@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
+#   test/bench/run.sh [PART...]    parts: engine load memory demo (default: all)
+#   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
+# Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
+# the exit status only says whether the measurements could be made.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+PARTS=("$@")
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine load memory demo)
+ROUNDS=${BENCH_ROUNDS:-3}
+PATH=$PATH:/usr/sbin:/sbin
+TEMP=${TMPDIR:-/tmp}
+[ ${#TEMP} -le 50 ] || TEMP=/tmp
+WORK=$(mktemp -d "$TEMP/etl_bench.XXXXXX")
+# shellcheck source=test/servers/lib.sh
+. "$ROOT/test/servers/lib.sh"
+BENCH=$ROOT/test/bench
+
+finish() {
+	trap - EXIT
+	stop_servers
+	[ -n "${KEEP-}" ] || rm -rf "$WORK"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+query() {
+	pg_psql bench -d bench -At "$@"
+}
+
+# median prints the median of its arguments.
+median() {
+	printf '%s\n' "$@" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+# line NAME VALUE LIMIT prints one row of the result.
+line() {
+	printf '%-62s %12s   %s\n' "$1" "$2" "$3"
+}
+
+# seconds_of SQL runs a statement and prints how long it took.
+seconds_of() {
+	local started=$EPOCHREALTIME
+	query -c "SET client_min_messages = warning" -c "$1" >/dev/null
+	awk -v a="$started" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f", b - a }'
+}
+
+# ---- parts ------------------------------------------------------------------------------------------------------------
+
+part_engine() {
+	local chain=() wide=() i
+	query -f "$BENCH/engine.sql" >/dev/null
+	for ((i = 0; i < ROUNDS; i++)); do
+		chain+=("$(seconds_of "SELECT etl.run_pipeline('chain')")")
+		wide+=("$(seconds_of "SELECT etl.run_pipeline('wide')")")
+	done
+	line "50 no-op tasks in a chain, seconds" "$(median "${chain[@]}")" "under 2.5"
+	line "200 independent no-op tasks, 4 workers, seconds" "$(median "${wide[@]}")" "under 6"
+}
+
+part_load() {
+	local plain=() ours=() ratio=() i a b
+	query -f "$BENCH/load_setup.sql" >/dev/null
+	for ((i = 0; i < ROUNDS; i++)); do
+		query -v target=fact_plain -f "$BENCH/load_target.sql" >/dev/null
+		a=$(seconds_of "$(cat "$BENCH/load_plain.sql")")
+		query -c "DROP TABLE dw.fact_plain" >/dev/null
+		query -v target=fact -f "$BENCH/load_target.sql" >/dev/null
+		query -f "$BENCH/load_task.sql" >/dev/null
+		b=$(seconds_of "SELECT etl.run_pipeline('load')")
+		query -c "SELECT etl.drop_pipeline('load')" -c "DROP TABLE dw.fact" >/dev/null
+		plain+=("$a")
+		ours+=("$b")
+		ratio+=("$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2f", b / a }')")
+	done
+	line "plain MERGE of 1M rows (half updates) into 5M, seconds" "$(median "${plain[@]}")" ""
+	line "etl_ext load of the same rows, whole run, seconds" "$(median "${ours[@]}")" ""
+	line "ratio (each round: ${ratio[*]})" "$(median "${ratio[@]}")" "at most 0.6"
+}
+
+# watch_memory prints the most private memory in MB that any executor had until the file $1 appears.
+watch_memory() {
+	local most=0 pid kb
+	while [ ! -e "$1" ]; do
+		for pid in $(pgrep -f 'etl executor|etl task' || true); do
+			kb=$(awk '/^RssAnon:/ { print $2 }' "/proc/$pid/status" 2>/dev/null || echo 0)
+			[ "${kb:-0}" -le "$most" ] || most=$kb
+		done
+		sleep 0.05
+	done
+	echo $((most / 1024))
+}
+
+part_memory() {
+	query -f "$BENCH/memory.sql" >/dev/null
+	watch_memory "$WORK/done" >"$WORK/memory" &
+	local watcher=$!
+	seconds_of "SELECT etl.run_pipeline('memory')" >/dev/null
+	: >"$WORK/done"
+	wait $watcher
+	line "private memory of an executor, 4M rows of 400 bytes, MB" "$(cat "$WORK/memory")" "under 256"
+}
+
+part_demo() {
+	local out=$WORK/demo.log
+	ETL_DEMO_DIR=$WORK/demo "$ROOT/demo/run.sh" >"$out" 2>&1 || { tail -n 30 "$out" >&2; die "the demo failed"; }
+	line "demo, first run, 1M orders and 1M payments, seconds" \
+		"$(sed -nE 's/^First run: ([0-9.]+) s.*/\1/p' "$out")" "under 90"
+	line "demo, second run, 10,000 changed rows, seconds" \
+		"$(sed -nE 's/.*Second run: ([0-9.]+) s.*/\1/p' "$out")" "under 5"
+	ETL_DEMO_DIR=$WORK/demo "$ROOT/demo/run.sh" stop >/dev/null
+}
+
+# ---- run ----------------------------------------------------------------------------------------------------------------
+
+make_work
+install_packages "${RUN_PACKAGES[@]}" procps
+private_install || { tail -n 20 "$WORK/build.log" >&2; die "the build failed"; }
+pg_create bench bench <<-CONF
+	shared_buffers = 1GB
+	work_mem = 64MB
+	maintenance_work_mem = 512MB
+	max_wal_size = 16GB
+	checkpoint_timeout = 30min
+	max_worker_processes = 16
+	autovacuum = off
+CONF
+pg_start bench
+query -c 'CREATE EXTENSION etl_ext' >/dev/null
+say "$(nproc) processors, $(query -c 'SHOW server_version'), median of $ROUNDS rounds"
+line "what" "measured" "must reach"
+for part in "${PARTS[@]}"; do
+	"part_$part"
+done
