@@ -180,11 +180,44 @@ check_order(const EtlTask *task, const EtlSource *source)
 	}
 }
 
-/* filter_context says in errors of the parser which setting they are about. */
+/* What is being parsed while a filter is checked. */
+typedef struct FilterText
+{
+	const char *sql;
+	bool alone; /* the filter by itself, not yet as part of a query */
+} FilterText;
+
+/* filter_context points errors of the parser to the filter instead of the statement that defines the task. */
 static void
 filter_context(void *arg)
 {
-	errcontext("filter of the extract: %s", (const char *) arg);
+	FilterText *text = arg;
+	int position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(text->sql);
+	}
+	if (text->alone)
+		errhint("Write one condition, as behind WHERE: filter => 'status <> ''draft'''.");
+	errcontext("filter of the extract");
+}
+
+/* check_is_one refuses text that is more than one expression: a second statement, a list, a clause behind it. */
+static void
+check_is_one(const char *filter)
+{
+	List *list = raw_parser(filter, RAW_PARSE_PLPGSQL_EXPR);
+	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, list)->stmt;
+
+	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1 || select->fromClause || select->whereClause ||
+		select->groupClause || select->havingClause || select->windowClause || select->sortClause ||
+		select->distinctClause || select->limitCount || select->limitOffset || select->lockingClause ||
+		linitial_node(ResTarget, select->targetList)->name)
+		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("filter is not one SQL condition"),
+						errdetail("Its text is: %s", filter)));
 }
 
 /*
@@ -194,24 +227,17 @@ filter_context(void *arg)
 static void
 check_filter(const EtlTask *task, const EtlSource *source)
 {
-	ErrorContextCallback callback = {error_context_stack, filter_context, task->filter};
-	List *list;
-	SelectStmt *select;
-	char *sql;
+	FilterText text = {task->filter, true};
+	ErrorContextCallback callback = {error_context_stack, filter_context, &text};
 
 	if (task->filter == NULL)
 		return;
 	error_context_stack = &callback;
-	list = raw_parser(task->filter, RAW_PARSE_PLPGSQL_EXPR);
-	select = (SelectStmt *) linitial_node(RawStmt, list)->stmt;
-	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1 || select->fromClause || select->whereClause ||
-		select->groupClause || select->havingClause || select->windowClause || select->sortClause ||
-		select->distinctClause || select->limitCount || select->limitOffset || select->lockingClause ||
-		linitial_node(ResTarget, select->targetList)->name)
-		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("filter is not one SQL condition"),
-						errhint("Write it as behind WHERE: filter => 'status <> ''draft'''.")));
-	sql = psprintf("SELECT 1 FROM %s WHERE (%s\n)", source->name, task->filter);
-	(void) parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT)), sql, NULL, 0, NULL);
+	check_is_one(task->filter);
+	text.alone = false;
+	text.sql = psprintf("SELECT 1 FROM %s WHERE (%s\n)", source->name, task->filter);
+	(void) parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(text.sql, RAW_PARSE_DEFAULT)), text.sql, NULL, 0,
+									 NULL);
 	error_context_stack = callback.previous;
 }
 

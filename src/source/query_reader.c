@@ -7,7 +7,7 @@
  *
  * A page asks for one row more than it takes: so it knows whether there is a next page, and that the declared primary
  * key really tells the rows on both sides of the cut apart. Rows whose cursor is NULL are read by extracts that have no
- * lower bound (the first one and full refreshes), after all others.
+ * lower bound (the first one and full refreshes), after all others; so are those whose cursor is infinite.
  *
  * mysql_fdw ends a scan without an error when its connection dies or when a value is too long for its buffer. A page
  * that comes back short is believed only when a fresh count(*) of what is behind its last row says 0; a read in one
@@ -248,6 +248,7 @@ query_open(const EtlReadRequest *request)
 
 	reader->base.routine = &etl_query_reader;
 	reader->base.request = *request;
+	reader->highest.isnull = true;
 	reader->scratch = AllocSetContextCreate(request->context, "etl query reader", ALLOCSET_DEFAULT_SIZES);
 	set_up(reader, request);
 	MemoryContextSwitchTo(old);
@@ -308,18 +309,21 @@ see_next(QueryReader *reader, TupleTableSlot *slot, int first)
 				 " piece.")));
 }
 
-/* take_cursor keeps the highest cursor value; one that nothing can ever be above is left out. */
-static void
+/*
+ * take_cursor keeps the highest cursor value and says whether the row is to be delivered. A value that nothing can ever
+ * be above (infinity, NaN) is treated like NULL: it is no watermark, and an extract with a lower bound leaves it out.
+ */
+static bool
 take_cursor(QueryReader *reader, Datum value, bool isnull)
 {
 	const EtlColumn *cursor = reader->page.cursor;
 
 	if (isnull || !etl_value_is_finite(cursor->type, value))
-		return;
-	if (!reader->highest.isnull &&
-		DatumGetInt32(FunctionCall2Coll(reader->compare, cursor->collation, value, reader->highest.value)) <= 0)
-		return;
-	hold(&reader->highest, value, false, reader->base.request.context);
+		return reader->page.lower == NULL;
+	if (reader->highest.isnull ||
+		DatumGetInt32(FunctionCall2Coll(reader->compare, cursor->collation, value, reader->highest.value)) > 0)
+		hold(&reader->highest, value, false, reader->base.request.context);
+	return true;
 }
 
 /* row_width estimates what a row takes in the result that mysql_fdw holds. */
@@ -346,6 +350,7 @@ take_row(TupleTableSlot *slot, void *arg)
 	QueryReader *reader = arg;
 	EtlPage *page = &reader->page;
 	int first = page->map->n + (page->cursor ? 1 : 0);
+	bool wanted = true;
 
 	slot_getallattrs(slot);
 	if (page->limit > 0 && reader->rows + 1 == page->limit)
@@ -359,12 +364,13 @@ take_row(TupleTableSlot *slot, void *arg)
 			refuse_null_key(reader, page->order[i]);
 		hold(&reader->held[i], slot->tts_values[first + i], false, reader->base.request.context);
 	}
-	if (page->cursor)
-		take_cursor(reader, slot->tts_values[first - 1], slot->tts_isnull[first - 1]);
+	if (page->cursor && !take_cursor(reader, slot->tts_values[first - 1], slot->tts_isnull[first - 1]))
+		wanted = false;
 	if (reader->mysql_stores)
 		reader->bytes += row_width(reader, slot);
 	reader->rows++;
-	reader->sink->put(reader->sink, slot);
+	if (wanted)
+		reader->sink->put(reader->sink, slot);
 }
 
 /* count_rows asks the source how many rows lie within the page's bounds. */

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
@@ -183,6 +184,22 @@ fill_slot(const EtlRawSink *sink, TupleTableSlot *row, TupleTableSlot *source)
 	ExecStoreVirtualTuple(row);
 }
 
+/* tuple_bytes returns the size of a row, with the values that its source keeps out of line. */
+static int64
+tuple_bytes(HeapTuple tuple, TupleTableSlot *row)
+{
+	int64 bytes = tuple->t_len;
+
+	if (!HeapTupleHasExternal(tuple))
+		return bytes;
+	slot_getallattrs(row);
+	for (int i = 0; i < row->tts_tupleDescriptor->natts; i++)
+		if (!row->tts_isnull[i] && TupleDescAttr(row->tts_tupleDescriptor, i)->attlen == -1 &&
+			VARATT_IS_EXTERNAL(DatumGetPointer(row->tts_values[i])))
+			bytes += toast_datum_size(row->tts_values[i]);
+	return bytes;
+}
+
 /* etl_raw_sink_put buffers a row as a tuple of its own. */
 void
 etl_raw_sink_put(EtlRawSink *sink, TupleTableSlot *slot)
@@ -199,7 +216,7 @@ etl_raw_sink_put(EtlRawSink *sink, TupleTableSlot *slot)
 	ExecMaterializeSlot(row);
 	tuple = ExecFetchSlotHeapTuple(row, true, &must_free);
 	sink->rows++;
-	sink->bytes += tuple->t_len;
+	sink->bytes += tuple_bytes(tuple, row);
 	sink->buffered += tuple->t_len;
 	if (must_free)
 		heap_freetuple(tuple);
