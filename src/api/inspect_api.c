@@ -143,7 +143,7 @@ etl_validate(PG_FUNCTION_ARGS)
 	for (int i = 0; i < tasks.n; i++)
 	{
 		EtlTask *task = tasks.task[i];
-		Oid owner = etl_define_task_owner(pipeline, task);
+		Oid owner = task->owner = etl_define_task_owner(pipeline, task);
 		List *problems = owner_problems(owner);
 
 		CHECK_FOR_INTERRUPTS();
@@ -207,7 +207,8 @@ etl_explain_task(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
 				 errhint("SELECT name FROM etl.task lists the tasks.")));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
+	task->owner = etl_define_task_owner(pipeline, task);
+	etl_define_become(&role, task->owner, task->search_path);
 	lines = explain_kind(task);
 	etl_define_return(&role);
 	foreach (lc, lines)

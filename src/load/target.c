@@ -18,16 +18,13 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_coerce.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
-
-/* Keeps our locks apart from those of the SQL advisory lock functions (1 and 2). */
-#define TARGET_LOCK_CLASS 0xE72
+#include "worker/lock.h"
 
 /* etl_target_find resolves the name of a target; a temporary table is refused because no other session sees it. */
 Oid
@@ -62,10 +59,7 @@ etl_target_find(const char *target, char **schema, char **name)
 void
 etl_target_lock(Oid target)
 {
-	LOCKTAG tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, target, TARGET_LOCK_CLASS);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+	etl_lock_take(ETL_LOCK_TARGET, target, false);
 }
 
 /* check_kind refuses a target that is not a table of this database. */

@@ -4,8 +4,8 @@
  *
  * One extract at a time writes to a raw table: a session lock is held over all steps, and the lock of the last
  * transaction takes over from it, so that the next extract draws its numbers when this one's batches are visible. The
- * rows of a batch, its row in etl.batch and the watermark commit together; whatever ends an attempt, the next one goes on
- * from the last committed batch.
+ * rows of a batch, its row in etl.batch and the watermark commit together; whatever ends an attempt, the next one goes
+ * on from the last committed batch.
  */
 #include "postgres.h"
 
@@ -23,10 +23,10 @@
 #include "source/raw_sink.h"
 #include "source/raw_table.h"
 #include "source/reader.h"
-#include "storage/lock.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "worker/lock.h"
 
 /* A run of an extract. It is the reader's sink: rows come in through put. */
 typedef struct Extract
@@ -44,13 +44,6 @@ typedef struct Extract
 	EtlRawSink *batch;
 	int64 skipped;
 } Extract;
-
-/* lock_tag fills in the lock of a raw table. */
-static void
-lock_tag(LOCKTAG *tag, Oid raw)
-{
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0, raw, ETL_EXTRACT_LOCK);
-}
 
 /* put_row appends a row unless the raw table has it. */
 static void
@@ -196,33 +189,27 @@ run_batches(Extract *extract)
 	while (read_batch(extract))
 		etl_attempt_step(extract->attempt);
 	extract->reader->routine->close(extract->reader);
-	if (extract->skipped > 0)
-		etl_attempt_note(extract->attempt, "%lld rows at and above the lower bound were there already.",
-						 (long long) extract->skipped);
 }
 
 /* run_locked runs an extract with a session lock and hands over to a lock of the last transaction. */
 static void
 run_locked(Extract *extract)
 {
-	LOCKTAG tag;
-
-	lock_tag(&tag, extract->raw);
 	if (extract->attempt->is_inline)
 	{
-		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+		etl_lock_take(ETL_LOCK_TARGET, extract->raw, false);
 		run_batches(extract);
 		return;
 	}
-	(void) LockAcquire(&tag, ExclusiveLock, true, false);
+	etl_lock_take(ETL_LOCK_TARGET, extract->raw, true);
 	PG_TRY();
 	{
 		run_batches(extract);
-		(void) LockAcquire(&tag, ExclusiveLock, false, false);
+		etl_lock_take(ETL_LOCK_TARGET, extract->raw, false);
 	}
 	PG_FINALLY();
 	{
-		(void) LockRelease(&tag, ExclusiveLock, true);
+		etl_lock_release(ETL_LOCK_TARGET, extract->raw);
 	}
 	PG_END_TRY();
 }

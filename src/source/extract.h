@@ -8,12 +8,9 @@
 #include "nodes/pg_list.h"
 #include "worker/attempt.h"
 
-/* Class number of the advisory lock that makes one extract at a time write to a raw table. */
-#define ETL_EXTRACT_LOCK 0xE72
-
 /*
- * Checks the settings of an extract, as the task's owner with the author's search_path active; creates the raw table when
- * it is missing; sets source, target, reads and writes to schema-qualified names.
+ * Checks the settings of an extract, as the task's owner with the author's search_path active; creates the raw table
+ * when it is missing; sets source, target, reads and writes to schema-qualified names.
  */
 extern void etl_extract_define(EtlTask *task);
 

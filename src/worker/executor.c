@@ -148,7 +148,7 @@ record_failure(EtlWork *work, ErrorData *error)
 	/* What was counted since the last commit was rolled back. */
 	memset(&work->attempt.counts, 0, sizeof(work->attempt.counts));
 	change.attempt = NULL;
-	if (error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED)
+	if (etl_work_explain_failure(work, error))
 		etl_work_store_results(work);
 	(void) etl_transition_task(&change);
 	end_step();

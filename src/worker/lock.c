@@ -16,6 +16,16 @@ make_tag(LOCKTAG *tag, EtlLockClass class, int64 key)
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key, class);
 }
 
+/* etl_lock_take takes a lock, waiting for whoever has it; can be interrupted. */
+void
+etl_lock_take(EtlLockClass class, int64 key, bool session)
+{
+	LOCKTAG tag;
+
+	make_tag(&tag, class, key);
+	(void) LockAcquire(&tag, ExclusiveLock, session, false);
+}
+
 /* etl_lock_try takes a lock unless somebody has it. */
 bool
 etl_lock_try(EtlLockClass class, int64 key, bool session)

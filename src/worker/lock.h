@@ -15,6 +15,7 @@ typedef enum EtlLockClass
 } EtlLockClass;
 
 /* session: until released or the process ends; otherwise until the transaction ends. */
+extern void etl_lock_take(EtlLockClass class, int64 key, bool session);
 extern bool etl_lock_try(EtlLockClass class, int64 key, bool session);
 extern void etl_lock_release(EtlLockClass class, int64 key);
 extern bool etl_lock_is_held(EtlLockClass class, int64 key);

@@ -47,8 +47,11 @@ evaluate(EtlWork *work, const EtlTask *check)
 
 	result->run_id = work->attempt.run_id;
 	result->task_run_id = work->attempt.task_run_id;
-	etl_check_evaluate(check, result);
+	/* What stands if the evaluation ends in an exception. */
+	result->state = ETL_CHECK_ERROR;
+	result->message = "the check could not be evaluated";
 	work->n_results++;
+	etl_check_evaluate(check, result);
 	MemoryContextSwitchTo(old);
 	return result->state;
 }
@@ -141,6 +144,23 @@ etl_work_run(EtlWork *work)
 		state = run_gates(work);
 	error_context_stack = callback.previous;
 	return state;
+}
+
+/*
+ * etl_work_explain_failure says whether an error that ended the attempt came from a check or a gate, so that the results
+ * are worth keeping although everything else is rolled back. A check that raised it gets its message.
+ */
+bool
+etl_work_explain_failure(EtlWork *work, const ErrorData *error)
+{
+	EtlCheckResult *last = work->n_results > 0 ? &work->result[work->n_results - 1] : NULL;
+
+	if (last != NULL && last->state == ETL_CHECK_ERROR)
+	{
+		last->message = MemoryContextStrdup(work->attempt.context, error->message);
+		return true;
+	}
+	return error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED;
 }
 
 /* etl_work_store_results records what the checks found, in the current transaction. */

@@ -16,6 +16,7 @@ typedef struct EtlWork
 
 extern void etl_work_prepare(EtlWork *work, EtlTask *task, int64 run_id, int64 task_run_id);
 extern EtlTaskState etl_work_run(EtlWork *work);
+extern bool etl_work_explain_failure(EtlWork *work, const ErrorData *error);
 extern void etl_work_store_results(const EtlWork *work);
 
 #endif /* ETL_WORK_H */
