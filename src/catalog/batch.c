@@ -111,8 +111,8 @@ value_pattern(Oid type)
 }
 
 /*
- * etl_batch_reaching compares as the cursor's type. Batches from a time when the cursor was another column may hold text
- * that is no value of the type: the pattern keeps the cast away from it.
+ * etl_batch_reaching compares as the cursor's type. Batches from a time when the cursor was another column may hold
+ * text that is no value of the type: the pattern keeps the cast away from it.
  */
 bool
 etl_batch_reaching(const EtlTask *task, Oid type, const char *lower, EtlBatchReach *reach)

@@ -2,8 +2,8 @@
  * watermark.c
  *		etl.watermark: how far each extract has come. See watermark.h.
  *
- * Values are compared as their type, not as text: '9' is before '10'. The names of the types cannot be parameters of one
- * prepared statement, so the comparison is done here with the type's own ordering.
+ * Values are compared as their type, not as text: '9' is before '10'. The names of the types cannot be parameters of
+ * one prepared statement, so the comparison is done here with the type's own ordering.
  */
 #include "postgres.h"
 

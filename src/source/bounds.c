@@ -2,7 +2,7 @@
  * bounds.c
  *		Where an extract starts. See bounds.h.
  *
- * Rows at the watermark itself are read again (>=), because more rows with the same value may have been committed since.
+ * Rows at the watermark itself are read again (>=), because more of the same value may have been committed since.
  */
 #include "postgres.h"
 

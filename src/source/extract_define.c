@@ -20,7 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-/* refuse_missing_source reports a source that is not there, and the wrappers that could bring it but are not installed. */
+/* refuse_missing_source reports a source that is not there, and wrappers that could bring it but are not installed. */
 static void
 refuse_missing_source(const char *name)
 {

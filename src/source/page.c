@@ -57,8 +57,8 @@ append_after(StringInfo sql, const EtlPage *page, int i)
 }
 
 /*
- * append_keyset appends the condition for rows after the last one. The first column gets a condition of its own, so that
- * an index on it bounds the scan: a >= x AND (a > x OR id > y).
+ * append_keyset appends the condition for rows after the last one. The first column gets a condition of its own, so
+ * that an index on it bounds the scan: a >= x AND (a > x OR id > y).
  */
 static void
 append_keyset(StringInfo sql, const EtlPage *page, int *n)

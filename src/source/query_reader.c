@@ -157,8 +157,8 @@ read_whole(QueryReader *reader, const char *why)
 }
 
 /*
- * decide_paging chooses between pages and one piece. Not paged: no primary key; a foreign source whose cursor or key has
- * a type that both sides may order differently (text collations); a foreign source that leaves the sorting to this
+ * decide_paging chooses between pages and one piece. Not paged: no primary key; a foreign source whose cursor or key
+ * has a type that both sides may order differently (text collations); a foreign source that leaves the sorting to this
  * server, which would fetch everything for each page.
  */
 static void

@@ -21,8 +21,8 @@ typedef struct EtlRawMap
 } EtlRawMap;
 
 /*
- * Maps by name. Values are cast to the type of the raw column as an assignment would (too long is an error). Columns that
- * the raw table lacks become one jsonb object for _etl_extra.
+ * Maps by name. Values are cast to the type of the raw column as an assignment would (too long is an error). Columns
+ * that the raw table lacks become one jsonb object for _etl_extra.
  */
 extern EtlRawMap *etl_raw_map_make(const EtlSource *source, Oid raw);
 

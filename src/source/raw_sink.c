@@ -244,8 +244,8 @@ etl_raw_sink_close(EtlRawSink *sink, int64 *rows, int64 *bytes)
 }
 
 /*
- * etl_raw_sink_summarize brings the BRIN indexes of the partition for loaded_at up to date. New pages are otherwise read
- * by everybody who looks for a batch, until vacuum comes. It is skipped rather than waited for.
+ * etl_raw_sink_summarize brings the BRIN indexes of the partition for loaded_at up to date. New pages are otherwise
+ * read by everybody who looks for a batch, until vacuum comes. It is skipped rather than waited for.
  */
 void
 etl_raw_sink_summarize(Oid raw, TimestampTz loaded_at)

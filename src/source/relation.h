@@ -37,7 +37,7 @@ extern Oid etl_relation_find(const char *name);
 /* Schema-qualified, quoted name of a relation. */
 extern char *etl_relation_name(Oid relid);
 
-/* Describes a relation with all its columns, or with those in columns if that is not empty (42703 when one is missing). */
+/* Describes a relation with all its columns, or with those in columns if not empty (42703 when one is missing). */
 extern EtlSource *etl_relation_describe(Oid relid, const EtlNames *columns);
 
 /* A column by name, or NULL. */
