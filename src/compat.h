@@ -77,4 +77,46 @@ etl_compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, ESta
 #endif
 }
 
+/* 16 gave the parser of qualified names a context for soft errors. */
+#include "utils/regproc.h"
+static inline List *
+etl_compat_qualified_name(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return stringToQualifiedNameList(name, NULL);
+#else
+	return stringToQualifiedNameList(name);
+#endif
+}
+
+/* 18 took the flag "only once" from the executor and from portals: it is always true. */
+#include "executor/executor.h"
+#include "tcop/pquery.h"
+static inline void
+etl_compat_executor_run(QueryDesc *desc)
+{
+#if PG_VERSION_NUM >= 180000
+	ExecutorRun(desc, ForwardScanDirection, 0);
+#else
+	ExecutorRun(desc, ForwardScanDirection, 0, true);
+#endif
+}
+
+static inline bool
+etl_compat_portal_run(Portal portal, bool toplevel, DestReceiver *dest, QueryCompletion *completion)
+{
+#if PG_VERSION_NUM >= 180000
+	return PortalRun(portal, FETCH_ALL, toplevel, dest, dest, completion);
+#else
+	return PortalRun(portal, FETCH_ALL, toplevel, true, dest, dest, completion);
+#endif
+}
+
+/* 18 spells it as a keyword; both go in front of the declaration. */
+#if PG_VERSION_NUM >= 180000
+#define ETL_NORETURN pg_noreturn
+#else
+#define ETL_NORETURN pg_attribute_noreturn()
+#endif
+
 #endif /* ETL_COMPAT_H */

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "compat.h"
 #include "dag/statement.h"
 #include "executor/executor.h"
 #include "executor/instrument.h"
@@ -100,7 +101,7 @@ etl_dml_run(const char *sql)
 	plan = plan_statement(sql);
 	desc = CreateQueryDesc(plan, sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, NULL, NULL, INSTRUMENT_ROWS);
 	ExecutorStart(desc, 0);
-	ExecutorRun(desc, ForwardScanDirection, 0, true);
+	etl_compat_executor_run(desc);
 	dml = count_rows(desc);
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);

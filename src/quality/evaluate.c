@@ -149,7 +149,7 @@ target_of(const EtlTask *task)
 	char *name;
 	Oid namespace;
 
-	DeconstructQualifiedName(stringToQualifiedNameList(task->target), &schema, &name);
+	DeconstructQualifiedName(etl_compat_qualified_name(task->target), &schema, &name);
 	namespace = get_namespace_oid(schema, true);
 	return OidIsValid(namespace) ? get_relname_relid(name, namespace) : InvalidOid;
 }

@@ -6,6 +6,7 @@
 
 #include <ctype.h>
 
+#include "compat.h"
 #include "lib/stringinfo.h"
 #include "schedule/cron_expr.h"
 
@@ -49,8 +50,8 @@ static const struct
 };
 
 /* refuse_field raises 22023 for the field that is being read. */
-static void
-pg_attribute_noreturn() refuse_field(const FieldReader *reader, const char *why)
+ETL_NORETURN static void
+refuse_field(const FieldReader *reader, const char *why)
 {
 	const CronField *field = reader->field;
 
@@ -182,8 +183,8 @@ split_fields(const char *schedule, char **field)
 }
 
 /* refuse_shape raises 22023 for a schedule that is not five fields, with a hint for the usual reasons. */
-static void
-pg_attribute_noreturn() refuse_shape(const char *schedule, int n, const char *last)
+ETL_NORETURN static void
+refuse_shape(const char *schedule, int n, const char *last)
 {
 	const char *hint =
 		"Write minute, hour, day of month, month and weekday, for example '0 5 * * *' for 05:00 every day.";

@@ -43,7 +43,7 @@ etl_cron_job_name(const char *database, const char *pipeline)
 	hash = hash_bytes_extended((const unsigned char *) key.data, key.len, 0);
 	name.len = pg_mbcliplen(name.data, name.len, NAMEDATALEN - 1 - HASH_LENGTH);
 	name.data[name.len] = '\0';
-	appendStringInfo(&name, ":%016" INT64_MODIFIER "x", hash);
+	appendStringInfo(&name, ":%016llx", (unsigned long long) hash);
 	return name.data;
 }
 

@@ -10,7 +10,9 @@
 
 #include "access/xact.h"
 #include "commands/defrem.h"
+#include "compat.h"
 #include "dag/lineage.h"
+#include "dag/statement.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -121,7 +123,7 @@ etl_command_define(EtlTask *task)
 	if (task->command == NULL)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a sql task needs a command"),
 						errhint("Pass command => $$...$$.")));
-	statements = raw_parser(task->command, RAW_PARSE_DEFAULT);
+	statements = etl_statement_parse(task->command);
 	if (statements == NIL)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the command of task \"%s\" is empty", task->name),
 						errhint("Write at least one SQL statement.")));
@@ -179,7 +181,7 @@ execute_statement(EtlAttempt *attempt, RawStmt *statement, bool toplevel)
 	PortalDefineQuery(portal, NULL, sql, CreateCommandTag(statement->stmt), plans, NULL);
 	PortalStart(portal, NULL, 0, InvalidSnapshot);
 	InitializeQueryCompletion(&completion);
-	(void) PortalRun(portal, FETCH_ALL, toplevel, true, None_Receiver, None_Receiver, &completion);
+	(void) etl_compat_portal_run(portal, toplevel, None_Receiver, &completion);
 	count_rows(attempt, &completion);
 	PortalDrop(portal, false);
 }
