@@ -102,6 +102,17 @@ parse_definition(Jsonb *definition, const char *kind, const char *type)
 	return etl_task_parse(definition);
 }
 
+/* check_chunk_rows refuses 0, which would be taken for a chunk_rows that was not given. Errors: 22023. */
+static void
+check_chunk_rows(FunctionCallInfo fcinfo)
+{
+	Datum value;
+
+	if (etl_args_find(fcinfo, "chunk_rows", &value) && DatumGetInt32(value) == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("chunk_rows is out of range"),
+						errdetail("It is 0."), errhint("It must be between 1 and 100000000.")));
+}
+
 /* add_task adds a task of a kind with the arguments of the call. */
 static Datum
 add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
@@ -116,6 +127,8 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 	for (int i = 0; i < lengthof(options); i++)
 		if (options[i].required && (options[i].kinds & (1 << kind)) != 0)
 			(void) etl_args_required(fcinfo, options[i].name);
+	if (kind == ETL_TASK_EXTRACT)
+		check_chunk_rows(fcinfo);
 	task = parse_definition(etl_args_object(fcinfo), etl_task_kind_name(kind), type);
 	task->pipeline_id = pipeline->pipeline_id;
 	task->owner = owner ? etl_define_owner(owner) : InvalidOid;
@@ -265,6 +278,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	EtlTask *task;
 
 	check_applicable(fcinfo, old, &reset);
+	check_chunk_rows(fcinfo);
 	task = parse_definition(etl_define_overlay(etl_task_definition(old->task_id), etl_args_object(fcinfo), &reset),
 							etl_task_kind_name(old->kind), type);
 	task->task_id = old->task_id;
