@@ -167,8 +167,8 @@ check_server(List *problems, const EtlSource *source)
 			problems, true,
 			psprintf("Role %s has no user mapping for server %s of source %s.", user, name, source->name),
 			psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (...);", user, name));
-	if (strcmp(source->fdw, "postgres_fdw") == 0 && !has_option(server->options, "fetch_size", NULL) &&
-		!has_option(table->options, "fetch_size", NULL))
+	if ((strcmp(source->fdw, "postgres_fdw") == 0 || strcmp(source->fdw, "mysql_fdw") == 0) &&
+		!has_option(server->options, "fetch_size", NULL) && !has_option(table->options, "fetch_size", NULL))
 		problems = add_problem(problems, false, psprintf("Server %s fetches 100 rows at a time.", name),
 							   psprintf("ALTER SERVER %s OPTIONS (ADD fetch_size '10000');", name));
 	if (strcmp(source->fdw, "mysql_fdw") == 0 &&
@@ -181,6 +181,22 @@ check_server(List *problems, const EtlSource *source)
 			psprintf("ALTER SERVER %s OPTIONS (%s init_command 'SET time_zone = ''+00:00''');", name,
 					 init[0] ? "SET" : "ADD"));
 	return problems;
+}
+
+/* check_mysql_cursor warns of a cursor whose literals MySQL cannot look up in an index. */
+static List *
+check_mysql_cursor(List *problems, const EtlTask *task, const EtlSource *source)
+{
+	const EtlColumn *cursor = task->cursor_column ? etl_relation_column(source, task->cursor_column) : NULL;
+
+	if (strcmp(source->fdw, "mysql_fdw") != 0 || cursor == NULL || cursor->type != TIMESTAMPTZOID)
+		return problems;
+	return add_problem(problems, false,
+					   psprintf("mysql_fdw sends values for cursor_column \"%s\" with an offset (+00), for which MySQL"
+								" and MariaDB read the whole table instead of an index.",
+								cursor->name),
+					   psprintf("ALTER FOREIGN TABLE %s ALTER COLUMN %s TYPE timestamp; the values are then in UTC.",
+								source->name, quote_identifier(cursor->name)));
 }
 
 /* check_plan looks at what the page query sends to a foreign source. */
@@ -251,7 +267,7 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 										task->primary_key.name[i]),
 							   pstrdup("Name another primary_key with etl.alter_task."));
 	if (OidIsValid(source->server))
-		problems = check_server(problems, source);
+		problems = check_mysql_cursor(check_server(problems, source), task, source);
 	if (task->primary_key.n == 0)
 		problems = add_problem(
 			problems, false,
