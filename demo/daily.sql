@@ -26,15 +26,7 @@ GRANT USAGE ON FOREIGN SERVER shop, pay TO etl_owner;
 CREATE SCHEMA shop; CREATE SCHEMA pay; CREATE SCHEMA raw; CREATE SCHEMA dw;
 
 IMPORT FOREIGN SCHEMA public LIMIT TO (orders, customers, products) FROM SERVER shop INTO shop;
-CREATE FOREIGN TABLE pay.payments (
-  payment_id bigint NOT NULL,
-  order_id   bigint NOT NULL,
-  amount     numeric(12,2) NOT NULL,
-  method     text NOT NULL,
-  status     text NOT NULL,
-  created_at timestamptz NOT NULL,
-  updated_at timestamptz NOT NULL
-) SERVER pay OPTIONS (dbname 'pay', table_name 'payments');
+IMPORT FOREIGN SCHEMA pay LIMIT TO (payments) FROM SERVER pay INTO pay;
 
 SELECT etl.create_pipeline('daily', schedule => '0 5 * * *', timezone => 'Europe/Madrid', max_parallel => 4,
          description => 'Consolidated sales, ready before nine', tags => '{"team":"bi"}') AS pipeline \gset
@@ -65,7 +57,9 @@ SELECT etl.add_load('daily', 'fact_orders', target => 'dw.fact_orders', key => '
                     FROM raw.orders AS o LEFT JOIN dw.dim_customer AS c USING (customer_id)$$);
 SELECT etl.add_load('daily', 'fact_payments', target => 'dw.fact_payments', key => '{payment_id}',
          order_by => 'updated_at',
-         query => $$SELECT payment_id, order_id, amount, method, status, created_at, updated_at FROM raw.payments$$);
+         query => $$SELECT payment_id, order_id, amount::numeric(12,2) AS amount, method, status,
+                           created_at AT TIME ZONE 'UTC' AS created_at, updated_at AT TIME ZONE 'UTC' AS updated_at
+                    FROM raw.payments$$);                     -- MariaDB's times have no zone; its session above is UTC
 
 -- ── Aggregate, and what the dashboards read ────────────────────────────────────────────────────────────────────────
 SELECT etl.add_aggregate('daily', 'daily_sales', target => 'dw.daily_sales', key => '{day,currency}',
@@ -81,8 +75,8 @@ SELECT etl.add_sql('daily', 'refresh', command => 'REFRESH MATERIALIZED VIEW dw.
          depends_on => '{fact_orders}');
 
 -- ── Checks. A gate runs before its task commits: when it fails, the task leaves no trace ───────────────────────────
-SELECT etl.add_check('daily', 'order_keys', target => 'dw.fact_orders', type => 'duplicates', columns => '{order_id}',
-         fail => '0', gate => 'fact_orders');
+SELECT etl.add_check('daily', 'customer_email', target => 'dw.dim_customer', type => 'duplicates', columns => '{email}',
+         fail => '0', gate => 'dim_customer');
 SELECT etl.add_check('daily', 'order_volume', target => 'dw.fact_orders', type => 'row_count_variance',
          warn => '5%', fail => '10%');
 SELECT etl.add_check('daily', 'order_customer', target => 'dw.fact_orders', type => 'null_pct', columns => '{segment}',

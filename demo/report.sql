@@ -5,7 +5,7 @@
 \pset border 1
 \pset footer off
 \pset null ''
-\pset numericlocale off
+\pset numericlocale on
 \pset linestyle unicode
 
 SELECT format('Run %s of pipeline %s: %s in %s s', run_id, pipeline, upper(state), round(extract(epoch FROM duration), 2))
@@ -37,21 +37,29 @@ tree AS (
 )
 SELECT repeat('   ', greatest(b.level - 1, 0)) || CASE WHEN b.level > 0 THEN '└─ ' ELSE '' END || b.name AS task,
        s.kind, s.state,
-       to_char(s.rows_read, 'FM999,999,999,990') AS read,
-       to_char(s.rows_inserted, 'FM999,999,999,990') AS inserted,
-       to_char(s.rows_updated, 'FM999,999,999,990') AS updated,
-       to_char(s.rows_unchanged, 'FM999,999,999,990') AS unchanged,
-       to_char(s.rows_rejected, 'FM999,999,999,990') AS rejected,
-       to_char(extract(epoch FROM s.duration), 'FM9990.00') AS seconds,
-       coalesce(s.error_message, '') AS error
+       CASE WHEN c.rows THEN s.rows_read END AS read,
+       CASE WHEN c.rows THEN s.rows_inserted END AS inserted,
+       CASE WHEN c.rows THEN s.rows_updated END AS updated,
+       CASE WHEN c.rows THEN s.rows_unchanged END AS unchanged,
+       CASE WHEN c.rows THEN s.rows_rejected END AS rejected,
+       round(extract(epoch FROM s.duration), 2) AS seconds
 FROM tree AS b
 JOIN etl.task_run AS x ON x.task_id = b.task_id AND x.run_id = :run_id AND x.attempt = 1
 JOIN etl.task_status AS s ON s.run_id = x.run_id AND s.task = x.task
+CROSS JOIN LATERAL (SELECT s.kind IN ('extract', 'load', 'aggregate')) AS c (rows)
 ORDER BY b.path;
 
-SELECT c.check_name AS check, c.check_type AS type, c.target, c.state,
-       trim_scale(round(c.measured, 3)) || ' ' || coalesce(c.unit, '') AS measured,
-       coalesce(c.baseline::text, '') AS baseline, coalesce(c.warn, '') AS warn, coalesce(c.fail, '') AS fail
+SELECT count(*) > 0 AS has_errors FROM etl.task_status WHERE run_id = :run_id AND error_message IS NOT NULL \gset
+\if :has_errors
+SELECT task, error_sqlstate AS sqlstate, error_message AS message, error_detail AS detail, error_hint AS hint
+FROM etl.task_status
+WHERE run_id = :run_id AND error_message IS NOT NULL
+ORDER BY ended_at;
+\endif
+
+SELECT c.check_name AS check, c.check_type AS type, c.target, t.gate AS "gate of", c.state,
+       trim_scale(round(c.measured, 3)) AS measured, c.unit, trim_scale(c.baseline) AS baseline, c.warn, c.fail
 FROM etl.check_result AS c
+LEFT JOIN etl.task AS t ON t.task_id = c.task_id
 WHERE c.run_id = :run_id
-ORDER BY c.check_result_id;
+ORDER BY c.task_id;
