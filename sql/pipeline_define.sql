@@ -16,7 +16,7 @@ DECLARE
   hint text;
 BEGIN
   EXECUTE statement;
-  RETURN 'not refused';
+  RAISE EXCEPTION 'not refused';
 EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
   RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, '  detail: ' || nullif(detail, ''), '  hint: ' || nullif(hint, ''));
