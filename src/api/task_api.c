@@ -6,8 +6,10 @@
 
 #include "api/args.h"
 #include "api/define.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
+#include "compat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -265,6 +267,21 @@ follow_rename(const EtlPipeline *pipeline, const char *from, char *to)
 	}
 }
 
+/* differs compares two strings of which both may be missing. */
+static bool
+differs(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+}
+
+/* exists says whether the table that a task writes is there. */
+static bool
+exists(const char *target)
+{
+	return target == NULL ||
+		   OidIsValid(RangeVarGetRelid(makeRangeVarFromNameList(etl_compat_qualified_name(target)), NoLock, true));
+}
+
 /* etl.alter_task(pipeline, name, ...) RETURNS void */
 Datum
 etl_alter_task(PG_FUNCTION_ARGS)
@@ -275,6 +292,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	char *owner = etl_args_text(fcinfo, "owner");
 	char *type = etl_args_text(fcinfo, "type");
 	char *new_name = NULL;
+	bool had_target = exists(old->target);
 	EtlTask *task;
 
 	check_applicable(fcinfo, old, &reset);
@@ -300,6 +318,10 @@ etl_alter_task(PG_FUNCTION_ARGS)
 		task->name = new_name;
 	}
 	etl_task_update(task);
+	/* A watermark of another column, or positions of another or a lost target, would leave rows out. */
+	if (!had_target || differs(task->source, old->source) || differs(task->cursor_column, old->cursor_column) ||
+		differs(task->target, old->target))
+		etl_task_forget_progress(task->task_id);
 	if (new_name != NULL)
 		follow_rename(pipeline, old->name, new_name);
 	etl_define_edges(pipeline);

@@ -315,6 +315,18 @@ etl_task_delete(int64 task_id)
 	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
 }
 
+/* etl_task_forget_progress lets a task begin anew: it now reads from or writes to somewhere else. */
+void
+etl_task_forget_progress(int64 task_id)
+{
+	static EtlStatement watermark = {"DELETE FROM etl.watermark WHERE task_id = $1", 1, {INT8OID}};
+	static EtlStatement consumed = {"DELETE FROM etl.consumed WHERE task_id = $1", 1, {INT8OID}};
+	Datum value = Int64GetDatum(task_id);
+
+	etl_catalog_call(&watermark, &value, NULL, SPI_OK_DELETE);
+	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
+}
+
 /* etl_task_replace_edges makes etl.task_dependency hold exactly the edges of graph, whose nodes are tasks. */
 void
 etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph)
