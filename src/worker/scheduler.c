@@ -220,7 +220,11 @@ step_run(const EtlRunLine *line, bool first, bool *free_worker)
 		*free_worker = !out_of_workers;
 	}
 	if (advance.ended)
+	{
+		/* Look again at once: another run may have waited for this one, or there is nothing left to do. */
 		forget(line->run_id);
+		return GetCurrentTimestamp();
+	}
 	return advance.next_due;
 }
 
