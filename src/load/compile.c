@@ -53,8 +53,9 @@ narrowed_query(const EtlInput *input, int64 after, const EtlBatchRange *range)
 	appendStringInfo(&sql, " FROM %s WHERE _etl_batch OPERATOR(pg_catalog.<=) " INT64_FORMAT "::pg_catalog.int8",
 					 input->name, range->last);
 	if (after > 0)
-	{
 		appendStringInfo(&sql, " AND _etl_batch OPERATOR(pg_catalog.>) " INT64_FORMAT "::pg_catalog.int8", after);
+	if (after > 0 && range->rows > 0)
+	{
 		appendStringInfo(&sql, " AND _etl_loaded_at OPERATOR(pg_catalog.>=) '%s'::pg_catalog.timestamptz",
 						 timestamptz_to_str(range->loaded_from));
 		appendStringInfo(&sql, " AND _etl_loaded_at OPERATOR(pg_catalog.<=) '%s'::pg_catalog.timestamptz",
@@ -63,14 +64,14 @@ narrowed_query(const EtlInput *input, int64 after, const EtlBatchRange *range)
 	return etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql.data)), sql.data);
 }
 
-/* name_dropped gives dropped columns the names that they have in the narrowed query. */
+/* name_dropped gives dropped columns, which have no name, the names that they have in the narrowed query. */
 static void
-name_dropped(RangeTblEntry *rte)
+name_dropped(List *names)
 {
 	ListCell *cell;
 	int n = 0;
 
-	foreach (cell, rte->eref->colnames)
+	foreach (cell, names)
 	{
 		n++;
 		if (strVal(lfirst(cell))[0] == '\0')
@@ -95,7 +96,8 @@ etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range)
 	etl_compat_clear_perms(rte);
 	if (rte->alias == NULL)
 		rte->alias = makeAlias(rte->eref->aliasname, NIL);
-	name_dropped(rte);
+	name_dropped(rte->eref->colnames);
+	name_dropped(rte->alias->colnames);
 }
 
 /* etl_compile_sequence_name returns the name of the n-th appended column. */

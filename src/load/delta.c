@@ -149,20 +149,36 @@ fill_at_once(void *arg)
 	delta->read = delta->plan->n_key > 0 ? dml.read : dml.inserted;
 }
 
-/* etl_delta_fill fills the delta and tells the planner about it. */
+/* key_list returns the key columns, separated by commas. */
+static char *
+key_list(const EtlPlan *plan)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < plan->n_key; i++)
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", etl_plan_key(plan, i)->quoted);
+	return list.data;
+}
+
+/*
+ * etl_delta_fill fills the delta and tells the planner about it. The index spares the join with the target another
+ * sort; it is not unique, because two values that were different may be equal once a type has cut them.
+ */
 void
 etl_delta_fill(EtlDelta *delta)
 {
-	StringInfoData sql;
-
 	if (etl_bisect_try(fill_at_once, delta) != NULL)
 		etl_salvage_fill(delta);
 	if (delta->rows == 0)
 		return;
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "ANALYZE %s", delta->table);
-	for (int i = 0; i < delta->plan->n_key; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : " (", etl_plan_key(delta->plan, i)->quoted);
-	appendStringInfoString(&sql, delta->plan->n_key > 0 ? ")" : "");
-	(void) etl_sql_exec(sql.data, SPI_OK_UTILITY);
+	if (delta->plan->n_key == 0)
+		(void) etl_sql_exec(psprintf("ANALYZE %s", delta->table), SPI_OK_UTILITY);
+	else
+	{
+		char *keys = key_list(delta->plan);
+
+		(void) etl_sql_exec(psprintf("CREATE INDEX ON %s (%s)", delta->table, keys), SPI_OK_UTILITY);
+		(void) etl_sql_exec(psprintf("ANALYZE %s (%s)", delta->table, keys), SPI_OK_UTILITY);
+	}
 }

@@ -99,7 +99,8 @@ etl_dml_run(const char *sql)
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	plan = plan_statement(sql);
-	desc = CreateQueryDesc(plan, sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, NULL, NULL, INSTRUMENT_ROWS);
+	desc = CreateQueryDesc(plan, sql, GetActiveSnapshot(), InvalidSnapshot, None_Receiver, NULL, NULL,
+						   plan->commandType == CMD_INSERT ? INSTRUMENT_ROWS : 0);
 	ExecutorStart(desc, 0);
 	etl_compat_executor_run(desc);
 	dml = count_rows(desc);

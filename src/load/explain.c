@@ -47,7 +47,7 @@ describe_narrowed(const EtlTask *task, EtlPlan *plan)
 		MemSet(&range, 0, sizeof(range));
 		range.last = after;
 	}
-	etl_compile_narrow(plan->compile, is_new ? after : 0, &range);
+	etl_compile_narrow(plan->compile, after, &range);
 	if (!is_new)
 		return psprintf("-- %s: incremental; nothing new after batch " INT64_FORMAT ", the run would do nothing.",
 						input->name, after);
@@ -150,6 +150,15 @@ match_target(const EtlTask *task, EtlPlan *plan)
 	etl_target_match(plan, target);
 }
 
+/* mode_name returns a mode as its author would write it. */
+static const char *
+mode_name(EtlMode mode)
+{
+	static const char *const name[] = {"merge", "insert_only", "append", "replace"};
+
+	return name[mode];
+}
+
 /* etl_load_explain returns the lines. */
 List *
 etl_load_explain(const EtlTask *task)
@@ -162,7 +171,7 @@ etl_load_explain(const EtlTask *task)
 	match_target(task, plan);
 	lines = lappend(lines,
 					psprintf("-- %s \"%s\" into %s, mode %s", task->kind == ETL_TASK_AGGREGATE ? "aggregate" : "load",
-							 task->name, plan->target_name, task->mode ? task->mode : "replace"));
+							 task->name, plan->target_name, mode_name(plan->mode)));
 	lines = describe_inputs(lines, task, plan);
 	if (plan->n_key > 0)
 		etl_compile_sequence(plan->compile);

@@ -103,10 +103,14 @@ keep_positions(const EtlAttempt *attempt, const EtlPlan *plan, const int64 *posi
 	}
 }
 
-/* limit_memory gives the sort of the delta enough memory, and hash tables no more, until the nest level ends. */
+/*
+ * set_limits gives the sort of the delta enough memory, and hash tables no more, until the nest level ends. Compiling
+ * statements that run once does not pay.
+ */
 static void
-limit_memory(void)
+set_limits(void)
 {
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (work_mem >= SORT_MEMORY)
 		return;
 	(void) set_config_option("work_mem", psprintf("%d", SORT_MEMORY), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
@@ -141,7 +145,7 @@ etl_load_run(EtlAttempt *attempt)
 	if (plan->n_key > 0)
 		etl_compile_sequence(plan->compile);
 	level = NewGUCNestLevel();
-	limit_memory();
+	set_limits();
 	delta = etl_delta_make(attempt, plan);
 	etl_delta_fill(delta);
 	attempt->counts.read = plan->compile->narrowed != NULL ? range.rows : delta->read;

@@ -244,7 +244,7 @@ etl_merge_bound(const EtlPlan *plan, const char *table, bool is_highest)
 			if (OidIsValid(column->target_collation) &&
 				column->target_collation != get_typcollation(column->target_type))
 				return NULL;
-			return psprintf("SELECT %s::pg_catalog.text FROM %s ORDER BY %s %s LIMIT 1", column->quoted, table,
+			return psprintf("SELECT d.%s::pg_catalog.text FROM %s AS d ORDER BY d.%s %s LIMIT 1", column->quoted, table,
 							column->quoted, is_highest ? "DESC" : "ASC");
 		default:
 			return NULL;

@@ -189,9 +189,12 @@ static void
 reject_row(void *arg, int64 row, const ErrorData *error)
 {
 	Salvage *salvage = arg;
-	EtlReject reject = {salvage->stage, error->message, unpack_sql_state(error->sqlerrcode), error->column_name};
+	EtlReject reject = {salvage->stage, error->message, NULL, error->column_name};
 
-	reject.sqlstate = pstrdup(reject.sqlstate);
+	reject.sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode));
+	/* The message would name the temporary table. */
+	if (error->sqlerrcode == ERRCODE_NOT_NULL_VIOLATION && error->column_name != NULL)
+		reject.reason = psprintf("null value in column \"%s\", which is NOT NULL in the target", error->column_name);
 	if (reject.column == NULL)
 		reject.column = find_column(salvage, row);
 	etl_reject_rows(salvage->delta, &reject, psprintf("s._etl_n = " INT64_FORMAT, row));
