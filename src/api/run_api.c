@@ -190,6 +190,7 @@ etl_wait_for_run(PG_FUNCTION_ARGS)
 	if (!etl_args_find(fcinfo, "run_id", &value))
 		PG_RETURN_NULL();
 	wait.run_id = DatumGetInt64(value);
+	etl_wait_check_isolation();
 	(void) check_run(wait.run_id);
 	if (etl_args_find(fcinfo, "timeout", &value))
 		wait.until = DatumGetTimestampTz(

@@ -79,10 +79,12 @@ check_blocked(int64 run_id)
 	char *task = etl_task_run_blocked_by(run_id, MyProcPid);
 
 	if (task != NULL)
-		ereport(ERROR, (errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
-						errmsg("task \"%s\" waits for a lock that this session holds", task),
-						errdetail("The session waits for the run, so neither would end. The run is cancelled."),
-						errhint("End the transaction that holds the lock, then run the pipeline.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+				 errmsg("task \"%s\" waits for a lock that this session holds", task),
+				 errdetail("The session waits for the run, so neither would end. The run is cancelled."),
+				 errhint("End the transaction that holds the lock, then run the pipeline; for statements that wait for "
+						 "every transaction, as CREATE INDEX CONCURRENTLY does, use CALL etl.execute_pipeline(...).")));
 }
 
 /* look reads the state of the run once. */
@@ -104,6 +106,18 @@ look(const EtlWait *wait, Seen *seen, MemoryContext context, bool check_locks)
 	return state;
 }
 
+/* etl_wait_check_isolation refuses a transaction that would never see a run end. Errors: 55000. */
+void
+etl_wait_check_isolation(void)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot wait for a run in a transaction of isolation level REPEATABLE READ or SERIALIZABLE"),
+				 errdetail("The transaction would never see the run end."),
+				 errhint("Use READ COMMITTED, or wait => false.")));
+}
+
 /*
  * etl_wait_for waits until a run has ended, or until wait->until, and returns its state then. Errors: 42704 if there is
  * no such run, 40P01 when the run waits for this session.
@@ -120,12 +134,7 @@ etl_wait_for(const EtlWait *wait)
 	EtlRunState state;
 	Seen seen = {0};
 
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot wait for a run in a transaction of isolation level REPEATABLE READ or SERIALIZABLE"),
-				 errdetail("The transaction would never see the run end."),
-				 errhint("Use READ COMMITTED, or wait => false.")));
+	etl_wait_check_isolation();
 	for (;;)
 	{
 		TimestampTz now = GetCurrentTimestamp();

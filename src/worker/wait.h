@@ -13,6 +13,7 @@ typedef struct EtlWait
 	TimestampTz until; /* DT_NOEND: as long as it takes */
 } EtlWait;
 
+extern void etl_wait_check_isolation(void);
 extern EtlRunState etl_wait_for(const EtlWait *wait);
 extern void etl_wait_report_task(const EtlTaskEnd *end);
 extern void etl_wait_raise(int64 run_id, const char *pipeline, EtlRunState state);
