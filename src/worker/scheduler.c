@@ -228,6 +228,25 @@ step_run(const EtlRunLine *line, bool first, bool *free_worker)
 	return advance.next_due;
 }
 
+/* cancel_rest cancels the tasks of a run that have not started and interrupts those that have. */
+static void
+cancel_rest(int64 run_id)
+{
+	EtlTaskRun *current;
+	int n = etl_task_run_current(run_id, &current);
+
+	for (int i = 0; i < n; i++)
+	{
+		EtlTaskChange change = {
+			.task_run_id = current[i].task_run_id, .from = current[i].state, .to = ETL_TASK_CANCELLED};
+
+		if (current[i].state == ETL_TASK_RUNNING)
+			etl_slot_cancel(&current[i]);
+		else if (!etl_state_task_ended(current[i].state))
+			(void) etl_transition_task(&change);
+	}
+}
+
 /* give_up ends a run that cannot be handled. Called from an error handler, after the abort. */
 static void
 give_up(const EtlRunLine *line, const char *message)
@@ -235,6 +254,7 @@ give_up(const EtlRunLine *line, const char *message)
 	forget(line->run_id);
 	begin_step();
 	(void) etl_transition_run(line->run_id, line->state, ETL_RUN_FAILED, message);
+	cancel_rest(line->run_id);
 	end_step();
 }
 
