@@ -236,7 +236,8 @@ layer_demo() {
 	demo_says 'changed payments arrived' '3000' "SELECT count(*) FROM dw.fact_payments WHERE status = 'chargeback'"
 	demo_says 'changed customers arrived' '1000' "SELECT count(*) FROM dw.dim_customer WHERE segment = 'gold'"
 	demo_says 'times of the payments are those of the source' 't' \
-		'SELECT bool_and(f.updated_at = p.updated_at AT TIME ZONE 'UTC') FROM dw.fact_payments AS f JOIN pay.payments AS p USING (payment_id)'
+		"SELECT bool_and(f.updated_at = p.updated_at AT TIME ZONE 'UTC')
+		 FROM dw.fact_payments AS f JOIN pay.payments AS p USING (payment_id)"
 	demo_says 'the aggregate agrees with the facts' 't' \
 		"SELECT (SELECT (sum(orders), sum(amount)) FROM dw.daily_sales) =
 		        (SELECT (count(*)::numeric, sum(amount)) FROM dw.fact_orders WHERE status <> 'cancelled')"
