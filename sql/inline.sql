@@ -121,8 +121,12 @@ SELECT etl.alter_task('inl', 'vacuum', enabled => false);
 SELECT etl.run_pipeline('inl', mode => 'inline', tasks => '{vacuum}');
 SELECT etl.run_pipeline('inl', mode => 'inline', tasks => '{}') > 0;
 SELECT state, tasks FROM etl.run_status ORDER BY run_id DESC LIMIT 1;
--- The caller's settings are as before.
+-- The caller's settings are as before, whatever a task sets.
+SELECT etl.add_sql('inl', 'settings', 'SET search_path = pg_catalog; SET datestyle = ''SQL, DMY''; SELECT set_config(''work_mem'', ''77MB'', false)') > 0;
+SELECT etl.run_pipeline('inl', mode => 'inline', tasks => '{settings}') > :run;
 SHOW search_path;
+SHOW datestyle;
+SELECT current_setting('work_mem') <> '77MB';
 SELECT current_user = session_user;
 
 SELECT etl.drop_pipeline('inl');

@@ -21,7 +21,10 @@
 #include "worker/wait.h"
 #include "worker/work.h"
 
-/* run_as_owner does the work of an attempt with the rights of the task's owner. */
+/*
+ * run_as_owner does the work of an attempt with the rights of the task's owner. What a task SETs ends with it: its
+ * search_path must not stay in the session of the caller, who may have more rights.
+ */
 static EtlTaskState
 run_as_owner(EtlWork *work)
 {
@@ -37,7 +40,7 @@ run_as_owner(EtlWork *work)
 	PushActiveSnapshot(GetTransactionSnapshot());
 	state = etl_work_run(work);
 	PopActiveSnapshot();
-	AtEOXact_GUC(true, level);
+	AtEOXact_GUC(false, level);
 	SetUserIdAndSecContext(user, sec_context);
 	return state;
 }
