@@ -61,14 +61,15 @@ count_arguments(const EtlAttempt *attempt, Datum *value, char *null)
 {
 	static const EtlCounts none;
 	const EtlCounts *counts = attempt ? &attempt->counts : &none;
+	const EtlAttempt *counted = attempt && attempt->task->kind != ETL_TASK_CHECK ? attempt : NULL;
 
-	value[0] = count_argument(attempt, counts->read, &null[0]);
-	value[1] = count_argument(attempt, counts->inserted, &null[1]);
-	value[2] = count_argument(attempt, counts->updated, &null[2]);
-	value[3] = count_argument(attempt, counts->unchanged, &null[3]);
-	value[4] = count_argument(attempt, counts->deleted, &null[4]);
-	value[5] = count_argument(attempt, counts->rejected, &null[5]);
-	value[6] = count_argument(attempt, counts->bytes, &null[6]);
+	value[0] = count_argument(counted, counts->read, &null[0]);
+	value[1] = count_argument(counted, counts->inserted, &null[1]);
+	value[2] = count_argument(counted, counts->updated, &null[2]);
+	value[3] = count_argument(counted, counts->unchanged, &null[3]);
+	value[4] = count_argument(counted, counts->deleted, &null[4]);
+	value[5] = count_argument(counted, counts->rejected, &null[5]);
+	value[6] = count_argument(counted, counts->bytes, &null[6]);
 	value[7] = etl_arg_text(attempt ? attempt->reader : NULL, &null[7]);
 	value[8] = etl_arg_text(attempt ? attempt->sql : NULL, &null[8]);
 	value[9] = etl_arg_text(attempt && attempt->message && attempt->message->len > 0 ? attempt->message->data : NULL,

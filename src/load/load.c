@@ -11,6 +11,7 @@
 #include "load/apply.h"
 #include "load/delta.h"
 #include "load/load.h"
+#include "load/statistics.h"
 #include "load/target.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -152,6 +153,7 @@ etl_load_run(EtlAttempt *attempt)
 	if (delta->rows > 0 || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
 		etl_apply_run(delta);
 	AtEOXact_GUC(true, level);
+	etl_statistics_refresh(plan->target, attempt->counts.inserted + attempt->counts.updated + attempt->counts.deleted);
 	etl_delta_drop(delta->table);
 	keep_positions(attempt, plan, position);
 	note_result(attempt, plan);

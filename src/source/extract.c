@@ -173,7 +173,7 @@ read_batch(Extract *extract)
 	etl_raw_sink_close(extract->batch, &batch.row_count, &batch.byte_count);
 	record_batch(extract, &batch);
 	if (!more && batch.row_count > 0)
-		etl_raw_sink_summarize(extract->raw, batch.loaded_at);
+		etl_raw_sink_summarize(extract->raw, batch.loaded_at, attempt->counts.inserted);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(extract->batch_context);
 	return more;

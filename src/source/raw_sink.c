@@ -21,6 +21,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "source/partition.h"
+#include "load/statistics.h"
 #include "source/raw_sink.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
@@ -244,11 +245,12 @@ etl_raw_sink_close(EtlRawSink *sink, int64 *rows, int64 *bytes)
 }
 
 /*
- * etl_raw_sink_summarize brings the BRIN indexes of the partition for loaded_at up to date. New pages are otherwise
- * read by everybody who looks for a batch, until vacuum comes. It is skipped rather than waited for.
+ * etl_raw_sink_summarize brings the BRIN indexes of the partition for loaded_at up to date, and its statistics if many
+ * rows were appended. New pages are otherwise read by everybody who looks for a batch, until vacuum comes. It is skipped
+ * rather than waited for.
  */
 void
-etl_raw_sink_summarize(Oid raw, TimestampTz loaded_at)
+etl_raw_sink_summarize(Oid raw, TimestampTz loaded_at, int64 appended)
 {
 	Relation rel = table_open(raw, AccessShareLock);
 	Oid leaf = etl_partition_find(rel, loaded_at);
@@ -271,4 +273,5 @@ etl_raw_sink_summarize(Oid raw, TimestampTz loaded_at)
 		if (is_brin)
 			(void) etl_sql_text(psprintf("SELECT pg_catalog.brin_summarize_new_values(%u)", lfirst_oid(cell)));
 	}
+	etl_statistics_refresh(leaf, appended);
 }
