@@ -183,14 +183,27 @@ start_workers(EtlAdvance *advance, const int *node, int n)
 			give_back(advance, node + i, n - i);
 			return;
 		}
-		out_of_workers = false;
 	}
+	/* All of them: the shortage is over, and the next one is told of again. */
+	out_of_workers = false;
+}
+
+/* read_tasks reads the states of a run's tasks into a context that outlives the transaction. */
+static void
+read_tasks(EtlAdvance *advance, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	if (etl_task_run_current(advance->run->run_id, &advance->current) != advance->run->tasks.n)
+		elog(ERROR, "run " INT64_FORMAT " has lost some of its tasks", advance->run->run_id);
+	MemoryContextSwitchTo(old);
 }
 
 /* step_run does all that can be done for one run now. Returns when to look again, DT_NOEND for no time of its own. */
 static TimestampTz
 step_run(const EtlRunLine *line, bool first, bool *free_worker)
 {
+	MemoryContext context = CurrentMemoryContext;
 	EtlAdvance advance = {.next_due = DT_NOEND};
 	int node[64];
 	int n = 0;
@@ -199,21 +212,26 @@ step_run(const EtlRunLine *line, bool first, bool *free_worker)
 	begin_step();
 	advance.run = know(line);
 	reason = line->cancel_requested ? NULL : reason_to_cancel(line);
-	if (reason != NULL && etl_run_cancel(line->run_id, reason))
-		advance.run->cancel_requested = true;
+	if (reason != NULL)
+	{
+		/* The tasks are interrupted by the next step: by then they can see that the run is to be cancelled. */
+		(void) etl_run_cancel(line->run_id, reason);
+		end_step();
+		return GetCurrentTimestamp();
+	}
 	if (advance.run->state == ETL_RUN_QUEUED && !admit(advance.run, first))
 	{
 		end_step();
 		return DT_NOEND;
 	}
-	if (etl_task_run_current(line->run_id, &advance.current) != advance.run->tasks.n)
-		elog(ERROR, "run " INT64_FORMAT " has lost some of its tasks", line->run_id);
+	read_tasks(&advance, context);
 	if (advance.run->cancel_requested)
 		etl_advance_cancel(&advance);
 	etl_advance_run(&advance);
 	if (!advance.ended && *free_worker)
 		n = etl_advance_pick(&advance, node, Min(lengthof(node), etl_max_workers - etl_slot_count()));
 	end_step();
+	MemoryContextSwitchTo(context);
 	if (n > 0)
 	{
 		start_workers(&advance, node, n);
