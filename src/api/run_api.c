@@ -41,6 +41,9 @@ read_request(FunctionCallInfo fcinfo)
 							errhint("For example params => '{\"country\": \"es\"}'.")));
 	}
 	request.tasks = etl_args_names(fcinfo, "tasks");
+	if (request.tasks.name != NULL && request.tasks.n == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("tasks must not be empty"),
+						errhint("Name the tasks to run, or leave tasks out to run all of them.")));
 	request.full_refresh = etl_args_find(fcinfo, "full_refresh", &value) && DatumGetBool(value);
 	if (etl_args_find(fcinfo, "logical_time", &value))
 		request.logical_time = DatumGetTimestampTz(value);

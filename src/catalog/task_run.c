@@ -213,12 +213,15 @@ etl_task_run_gates(int64 run_id, const char *task)
 	return tasks;
 }
 
-/* etl_task_run_ended lists the attempts of a run that have ended, in that order, without those in seen (bigint). */
+/*
+ * etl_task_run_ended lists the attempts of a run that have ended, in that order, and those that wait for their time, with
+ * the negative of their number, without those in seen (bigint).
+ */
 int
 etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **line)
 {
 	static EtlStatement list = {
-		"SELECT task_run_id, task, attempt, state, error_message, message, concat_ws(', ', "
+		"SELECT x.seen AS task_run_id, task, attempt, state, ready_at, error_message, message, concat_ws(', ', "
 		"  CASE WHEN rows_read > 0 THEN rows_read || ' read' END, "
 		"  CASE WHEN rows_inserted > 0 THEN rows_inserted || ' inserted' END, "
 		"  CASE WHEN rows_updated > 0 THEN rows_updated || ' updated' END, "
@@ -226,8 +229,10 @@ etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **lin
 		"  CASE WHEN rows_deleted > 0 THEN rows_deleted || ' deleted' END, "
 		"  CASE WHEN rows_rejected > 0 THEN rows_rejected || ' rejected' END, "
 		"  round(extract(epoch FROM ended_at - started_at), 1) || ' s') AS summary "
-		"FROM etl.task_run WHERE run_id = $1 AND ended_at IS NOT NULL AND task_run_id <> ALL ($2) "
-		"ORDER BY ended_at, task_run_id",
+		"FROM etl.task_run, LATERAL (SELECT CASE state WHEN 'retry' THEN -task_run_id ELSE task_run_id END) AS x "
+		"(seen) "
+		"WHERE run_id = $1 AND (ended_at IS NOT NULL OR state = 'retry') AND x.seen <> ALL ($2) "
+		"ORDER BY ended_at NULLS LAST, task_run_id",
 		2,
 		{INT8OID, INT8ARRAYOID}};
 	EtlScope scope;
@@ -248,6 +253,7 @@ etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **lin
 		to->task = etl_row_text(&row, "task");
 		to->attempt = etl_row_int32(&row, "attempt");
 		to->state = etl_state_task(etl_row_text(&row, "state"));
+		to->ready_at = etl_row_time(&row, "ready_at");
 		to->summary = etl_row_text(&row, "summary");
 		to->error_message = etl_row_text(&row, "error_message");
 		to->message = etl_row_text(&row, "message");

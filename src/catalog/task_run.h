@@ -40,7 +40,8 @@ typedef struct EtlTaskEnd
 	char *task;
 	int attempt;
 	EtlTaskState state;
-	char *summary; /* rows and seconds, in words */
+	TimestampTz ready_at; /* retry: when it begins */
+	char *summary;		  /* rows and seconds, in words */
 	char *error_message;
 	char *message;
 } EtlTaskEnd;

@@ -130,6 +130,15 @@ wake_waiting(EtlAdvance *advance)
 	pfree(upstream);
 }
 
+/* end_message says what a person should know of a run beside its state, or returns NULL. */
+static const char *
+end_message(const EtlRun *run, EtlRunState result)
+{
+	if (result == ETL_RUN_FAILED)
+		return etl_task_run_failures(run->run_id);
+	return run->tasks.n == 0 ? "there was nothing to do, the pipeline has no enabled task" : NULL;
+}
+
 /* end_run ends the run when all its tasks have ended. */
 static void
 end_run(EtlAdvance *advance)
@@ -147,8 +156,7 @@ end_run(EtlAdvance *advance)
 	result = etl_state_run_result(state, run->tasks.n);
 	if (run->cancel_requested && result != ETL_RUN_SUCCESS && result != ETL_RUN_WARNING)
 		result = ETL_RUN_CANCELLED;
-	(void) etl_transition_run(run->run_id, ETL_RUN_RUNNING, result,
-							  result == ETL_RUN_FAILED ? etl_task_run_failures(run->run_id) : NULL);
+	(void) etl_transition_run(run->run_id, ETL_RUN_RUNNING, result, end_message(run, result));
 	advance->ended = true;
 }
 

@@ -33,7 +33,10 @@ etl_wait_report_task(const EtlTaskEnd *end)
 {
 	const char *again = end->attempt > 1 ? psprintf(" (attempt %d)", end->attempt) : "";
 
-	if (end->error_message)
+	if (end->state == ETL_TASK_RETRY)
+		ereport(NOTICE,
+				(errmsg("%s: attempt %d begins at %s", end->task, end->attempt, timestamptz_to_str(end->ready_at))));
+	else if (end->error_message)
 		ereport(NOTICE,
 				(errmsg("%s: %s%s: %s", end->task, etl_state_task_name(end->state), again, end->error_message)));
 	else if (end->message)
@@ -177,6 +180,8 @@ etl_wait_raise(int64 run_id, const char *pipeline, EtlRunState state)
 		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 						errmsg("run " INT64_FORMAT " of pipeline \"%s\" was cancelled", run_id, pipeline),
 						message ? errdetail("%s", message) : 0));
+	if ((state == ETL_RUN_SUCCESS || state == ETL_RUN_WARNING) && message)
+		ereport(NOTICE, (errmsg("run " INT64_FORMAT " of pipeline \"%s\": %s", run_id, pipeline, message)));
 	if (state == ETL_RUN_SKIPPED)
 		ereport(NOTICE, (errmsg("run " INT64_FORMAT " of pipeline \"%s\" was skipped", run_id, pipeline),
 						 message ? errdetail("%s", message) : 0));
