@@ -12,7 +12,7 @@ DATA          = $(wildcard sql/upgrade/*--*--*.sql)
 
 PG_CPPFLAGS = -I$(srcdir)/src -DETL_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
-              -Wno-missing-field-initializers -fvisibility=hidden -MMD -MP
+              -Wno-missing-field-initializers -MMD -MP
 EXTRA_CLEAN = $(OBJS:.o=.d) output_iso tmp_check tmp_check_iso
 
 REGRESS        = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
