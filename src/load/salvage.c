@@ -123,7 +123,7 @@ keep_latest(EtlDelta *delta, const char *from, const char *table)
 	appendStringInfo(&sql, "%s FROM %s AS s WHERE true", sequence_columns(plan, "s.", ""), from);
 	for (int i = 0; i < plan->n_key; i++)
 		appendStringInfo(&sql, " AND s.%s IS NOT NULL", etl_plan_key(plan, i)->quoted);
-	appendStringInfo(&sql, "%s) AS d", is_distinct ? etl_delta_order(plan, "s.", false) : "");
+	appendStringInfo(&sql, " %s) AS d", is_distinct ? etl_delta_order(plan, "s.", false) : "");
 	rows = (int64) etl_sql_exec(sql.data, SPI_OK_UTILITY);
 	(void) etl_sql_exec(psprintf("CREATE INDEX ON %s (_etl_n)", table), SPI_OK_UTILITY);
 	(void) etl_sql_exec(psprintf("ANALYZE %s (_etl_n)", table), SPI_OK_UTILITY);
@@ -238,7 +238,7 @@ store_rows(Salvage *salvage, int64 n)
 		initStringInfo(&sql);
 		appendStringInfo(&sql, "INSERT INTO %s (", delta->table);
 		etl_text_columns(&sql, plan, "");
-		appendStringInfo(&sql, ") %s FROM %s AS s%s", etl_delta_select(plan, "s.", false), salvage->destination,
+		appendStringInfo(&sql, ") %s FROM %s AS s %s", etl_delta_select(plan, "s.", false), salvage->destination,
 						 etl_delta_order(plan, "s.", false));
 		delta->rows = etl_dml_run(sql.data).inserted;
 		etl_delta_drop(salvage->destination);
