@@ -10,10 +10,12 @@
 
 /*
  * Errors that may be gone at the next attempt, by SQLSTATE or its class: connections, rollbacks by the server,
- * resources, lock timeouts, shutdowns, system errors, short reads, lost workers and timeouts. All others - bad data,
- * missing privileges, syntax, failed checks - would fail again in the same way.
+ * resources, lock timeouts, shutdowns, system errors, short reads, lost workers and timeouts. HV00L is how mysql_fdw
+ * reports whatever its server answers, a lost connection included. All others - bad data, missing privileges, syntax,
+ * failed checks - would fail again in the same way.
  */
-static const char *const passing[] = {"08", "40", "53", "55P03", "57P", "58", "HV00N", "ZE007", "ZE008", "ZE009"};
+static const char *const passing[] = {"08",	   "40",	"53",	 "55P03", "57P",  "58",
+									  "HV00L", "HV00N", "ZE007", "ZE008", "ZE009"};
 
 /* etl_retry_class says whether an error of that SQLSTATE may be gone at the next attempt. */
 bool
