@@ -60,9 +60,10 @@ part_engine() {
 	line "200 independent no-op tasks, 4 workers, seconds" "$(median "${wide[@]}")" "under 6"
 }
 
-part_load() {
+# load_shape SHAPE measures one lie of the keys; see load_setup.sql.
+load_shape() {
 	local plain=() ours=() ratio=() i a b
-	query -f "$BENCH/load_setup.sql" >/dev/null
+	query -v shape="$1" -f "$BENCH/load_setup.sql" >/dev/null 2>&1
 	for ((i = 0; i < ROUNDS; i++)); do
 		query -v target=fact_plain -f "$BENCH/load_target.sql" >/dev/null
 		a=$(seconds_of "$(cat "$BENCH/load_plain.sql")")
@@ -75,16 +76,25 @@ part_load() {
 		ours+=("$b")
 		ratio+=("$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2f", b / a }')")
 	done
-	line "plain MERGE of 1M rows (half updates) into 5M, seconds" "$(median "${plain[@]}")" ""
-	line "etl_ext load of the same rows, whole run, seconds" "$(median "${ours[@]}")" ""
-	line "ratio (each round: ${ratio[*]})" "$(median "${ratio[@]}")" "at most 0.6"
+	query -c "SELECT etl.drop_pipeline('extract')" -c "DROP TABLE raw.delta" >/dev/null
+	line "1M rows into 5M, $1 keys: plain MERGE, seconds" "$(median "${plain[@]}")" ""
+	line "1M rows into 5M, $1 keys: etl_ext, whole run, seconds" "$(median "${ours[@]}")" ""
+	line "1M rows into 5M, $1 keys: ratio (${ratio[*]})" "$(median "${ratio[@]}")" "at most 0.6"
 }
 
-# watch_memory prints the most private memory in MB that any executor had until the file $1 appears.
+part_load() {
+	local shape
+	for shape in random recent spread; do
+		load_shape $shape
+	done
+}
+
+# watch_memory prints the most private memory in MB that any executor of the server had until the file $1 appears.
 watch_memory() {
-	local most=0 pid kb
+	local most=0 pid kb server
+	server=$(head -n 1 "$WORK/bench/data/postmaster.pid")
 	while [ ! -e "$1" ]; do
-		for pid in $(pgrep -f 'etl executor|etl task' || true); do
+		for pid in $(pgrep -P "$server" -f 'etl task' || true); do
 			kb=$(awk '/^RssAnon:/ { print $2 }' "/proc/$pid/status" 2>/dev/null || echo 0)
 			[ "${kb:-0}" -le "$most" ] || most=$kb
 		done
