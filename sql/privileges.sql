@@ -38,7 +38,10 @@ SELECT etl.add_sql('priv', 'who', 'INSERT INTO who VALUES (etl.param(''mode''), 
 SELECT etl.run_pipeline('priv', params => '{"mode": "owner"}') AS run \gset
 RESET ROLE;
 SELECT etl.run_pipeline('priv', params => '{"mode": "superuser"}') > :run;
+-- Inline only as the owner: what a task defers to the end of the transaction runs as whoever is current then.
 SELECT etl.run_pipeline('priv', params => '{"mode": "superuser inline"}', mode => 'inline') > :run;
+SET ROLE priv_owner;
+SELECT etl.run_pipeline('priv', params => '{"mode": "inline"}', mode => 'inline') > :run;
 SET ROLE priv_member;
 SELECT etl.run_pipeline('priv', params => '{"mode": "member"}') > :run;
 RESET ROLE;
@@ -107,9 +110,9 @@ SELECT etl.add_sql('escape', 'reset role', 'RESET ROLE; INSERT INTO priv.who VAL
 SELECT etl.add_sql('escape', 'session', 'SET SESSION AUTHORIZATION DEFAULT; INSERT INTO priv.who VALUES (''session'', current_user, session_user)') > 0;
 SELECT etl.add_sql('escape', 'in function', 'DO ''BEGIN PERFORM set_config(''''role'''', ''''none'''', false); INSERT INTO priv.who VALUES (''''function'''', current_user, session_user); END''') > 0;
 SELECT etl.add_sql('escape', 'definer', 'INSERT INTO etl.pipeline (name, owner) VALUES (''x'', 10)') > 0;
-RESET ROLE;
 SELECT task, pg_temp.refused(format('SELECT etl.run_pipeline(%L, mode => %L, tasks => ARRAY[%L])', 'escape', 'inline', task))
 FROM unnest('{reads,set role,reset role,session,in function,definer}'::text[]) AS task;
+RESET ROLE;
 SELECT pg_temp.refused($$SELECT etl.run_pipeline('escape')$$);
 SELECT task, state, error_sqlstate, error_message FROM etl.task_status WHERE pipeline = 'escape' ORDER BY task;
 SELECT DISTINCT mode, cur, ses FROM who WHERE mode IN ('escaped', 'reset', 'session', 'function', 'boss') ORDER BY 1;

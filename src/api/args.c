@@ -91,10 +91,10 @@ etl_args_required(FunctionCallInfo fcinfo, const char *name)
 
 	if (value == NULL)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be NULL", name),
-						errhint("Pass %s => '...'.", name)));
+						errdetail("It has no default."), errhint("Pass %s => '...'.", name)));
 	if (value[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must not be empty", name),
-						errhint("Pass %s => '...'.", name)));
+						errdetail("An empty text was given."), errhint("Pass %s => '...'.", name)));
 	return value;
 }
 
@@ -112,7 +112,7 @@ names_of(Datum array, const char *name)
 	{
 		if (null[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not contain NULL", name),
-							errhint("Leave the element out.")));
+							errdetail("Element %d is NULL.", i + 1), errhint("Leave the element out.")));
 		names.name[i] = TextDatumGetCString(element[i]);
 	}
 	return names;
@@ -160,7 +160,7 @@ push_array(JsonbParseState **state, Datum value, Oid element_type, const char *n
 	{
 		if (null[i])
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not contain NULL", name),
-							errhint("Leave the element out.")));
+							errdetail("Element %d is NULL.", i + 1), errhint("Leave the element out.")));
 		push_string(state, WJB_ELEM, OidOutputFunctionCall(output, element[i]));
 	}
 	pushJsonbValue(state, WJB_END_ARRAY, NULL);
@@ -207,6 +207,7 @@ etl_args_object(FunctionCallInfo fcinfo)
 		if (signature->type[i] == JSONBOID && !JB_ROOT_IS_OBJECT(PG_GETARG_JSONB_P(i)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s must be a JSON object", signature->name[i]),
+					 errdetail("A JSON array or a single value was given."),
 					 errhint("For example %s => '{\"team\": \"bi\"}'.", signature->name[i])));
 		push_string(&state, WJB_KEY, signature->name[i]);
 		push_value(&state, PG_GETARG_DATUM(i), signature->type[i], signature->name[i]);

@@ -48,8 +48,9 @@ etl_define_owner(const char *name)
 	bool can_login;
 
 	if (!OidIsValid(role))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" does not exist", name),
-						errhint("CREATE ROLE makes one; owner => NULL means you.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("role \"%s\" does not exist", name),
+				 errdetail("It was named as owner."), errhint("CREATE ROLE makes one; owner => NULL means you.")));
 	if (!has_privs_of_role(GetUserId(), role))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied to make role \"%s\" the owner", name),
@@ -81,7 +82,7 @@ etl_define_choice(const char *option, const char *value, const char *const *choi
 		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", choice[i]);
 	}
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid %s \"%s\"", option, value),
-					errhint("It is one of: %s.", list.data)));
+					errdetail("There is no such %s.", option), errhint("It is one of: %s.", list.data)));
 }
 
 /* etl_define_become takes the rights of owner and its author's search_path until etl_define_return. */
@@ -159,9 +160,8 @@ check_common(const EtlTask *task)
 	check_interval("timeout", task->timeout, true, 365);
 	check_interval("lag", task->lag, false, 3650);
 	if (task->n_retry_delays > MAX_RETRIES)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("retry_delays has %d elements", task->n_retry_delays),
-				 errhint("Use at most %d.", MAX_RETRIES)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("retry_delays has too many elements"),
+						errdetail("It has %d.", task->n_retry_delays), errhint("Use at most %d.", MAX_RETRIES)));
 	for (int i = 0; i < task->n_retry_delays; i++)
 		check_interval("an element of retry_delays", &task->retry_delays[i], false, MAX_DELAY_DAYS);
 	if (task->chunk_rows < 0 || task->chunk_rows > 100000000)
@@ -205,6 +205,7 @@ check_depends_on(const EtlPipeline *pipeline, const EtlTask *task, const EtlTask
 		if (find_in(tasks, name) == NULL)
 			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 							errmsg("pipeline \"%s\" has no task \"%s\" to depend on", pipeline->name, name),
+							errdetail("Task \"%s\" names it in depends_on.", task->name),
 							errhint("Its tasks are: %s.", names_of_tasks(tasks))));
 	}
 }
@@ -221,6 +222,7 @@ check_gate(const EtlPipeline *pipeline, const EtlTask *task, const EtlTaskList *
 	if (gated == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("pipeline \"%s\" has no task \"%s\" to gate", pipeline->name, task->gate),
+						errdetail("Check \"%s\" names it as gate.", task->name),
 						errhint("Its tasks are: %s.", names_of_tasks(tasks))));
 	if (gated->kind == ETL_TASK_CHECK)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("task \"%s\" cannot be gated", task->gate),

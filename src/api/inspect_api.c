@@ -205,6 +205,7 @@ etl_explain_task(PG_FUNCTION_ARGS)
 	if (task == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
+				 errdetail("Names are compared letter by letter, upper and lower case differ."),
 				 errhint("SELECT name FROM etl.task lists the tasks.")));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	task->owner = etl_define_task_owner(pipeline, task);

@@ -92,8 +92,9 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 		pipeline->name = etl_args_required(fcinfo, "new_name");
 	check_pipeline(pipeline);
 	if (strcmp(pipeline->name, old->name) != 0 && etl_pipeline_find(pipeline->name, false) != NULL)
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("pipeline \"%s\" already exists", pipeline->name),
-						errhint("Choose another new_name.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("pipeline \"%s\" already exists", pipeline->name),
+				 errdetail("The names of pipelines are unique in a database."), errhint("Choose another new_name.")));
 	etl_pipeline_update(pipeline);
 	if (old->schedule != NULL && strcmp(pipeline->name, old->name) != 0)
 		etl_cron_remove(old->name);
@@ -111,6 +112,7 @@ etl_drop_pipeline(PG_FUNCTION_ARGS)
 	if (etl_pipeline_active(pipeline->pipeline_id))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE), errmsg("pipeline \"%s\" has a run that has not ended", pipeline->name),
+				 errdetail("Dropping the pipeline would take its records away."),
 				 errhint("Cancel it with etl.cancel_run, or wait for it with etl.wait_for_run; etl.run_status has its "
 						 "number.")));
 	etl_pipeline_delete(pipeline->pipeline_id);

@@ -38,11 +38,13 @@ read_request(FunctionCallInfo fcinfo)
 		request.params = DatumGetJsonbP(value);
 		if (!JB_ROOT_IS_OBJECT(request.params))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("params must be a JSON object"),
+							errdetail("A JSON array or a single value was given."),
 							errhint("For example params => '{\"country\": \"es\"}'.")));
 	}
 	request.tasks = etl_args_names(fcinfo, "tasks");
 	if (request.tasks.name != NULL && request.tasks.n == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("tasks must not be empty"),
+						errdetail("An empty array was given."),
 						errhint("Name the tasks to run, or leave tasks out to run all of them.")));
 	request.full_refresh = etl_args_find(fcinfo, "full_refresh", &value) && DatumGetBool(value);
 	if (etl_args_find(fcinfo, "logical_time", &value))
@@ -119,7 +121,7 @@ etl_run_pipeline(PG_FUNCTION_ARGS)
 	}
 	if (mode != NULL && strcmp(mode, "background") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid mode \"%s\"", mode),
-						errhint("It is one of: background, inline.")));
+						errdetail("There is no such mode."), errhint("It is one of: background, inline.")));
 	if (etl_args_find(fcinfo, "wait", &value) && !DatumGetBool(value))
 		PG_RETURN_INT64(etl_request_submit(&request, &state));
 	check_may_wait();
@@ -133,9 +135,9 @@ is_due(const char *name)
 	EtlPipeline *pipeline = etl_pipeline_get(name);
 
 	if (pipeline->schedule == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("pipeline \"%s\" has no schedule", name),
-				 errhint("Leave out only_when_due, or give it one with etl.alter_pipeline.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("pipeline \"%s\" has no schedule", name), errdetail("only_when_due asks its schedule."),
+						errhint("Leave out only_when_due, or give it one with etl.alter_pipeline.")));
 	return etl_cron_is_due(pipeline->schedule, pipeline->timezone, GetCurrentTimestamp());
 }
 
@@ -174,6 +176,7 @@ check_run(int64 run_id)
 
 	if (name == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
+						errdetail("It was never created, or its pipeline was dropped."),
 						errhint("SELECT run_id, state FROM etl.run_status lists the runs.")));
 	if (!has_privs_of_role(GetUserId(), etl_pipeline_find(name, false)->owner))
 		ereport(ERROR,

@@ -138,6 +138,7 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 	if (etl_task_find(pipeline->pipeline_id, task->name) != NULL)
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
 						errmsg("pipeline \"%s\" has a task \"%s\" already", pipeline->name, task->name),
+						errdetail("The names of tasks are unique in a pipeline."),
 						errhint("etl.alter_task changes it, etl.drop_task removes it.")));
 	etl_define_task(pipeline, task);
 	task_id = etl_task_insert(task);
@@ -189,6 +190,7 @@ get_task(const EtlPipeline *pipeline, const char *name)
 	if (task == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
+				 errdetail("Names are compared letter by letter, upper and lower case differ."),
 				 errhint("SELECT name FROM etl.task lists the tasks.")));
 	return task;
 }
@@ -312,9 +314,10 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	{
 		new_name = etl_args_required(fcinfo, "new_name");
 		if (etl_task_find(pipeline->pipeline_id, new_name) != NULL)
-			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
-							errmsg("pipeline \"%s\" has a task \"%s\" already", pipeline->name, new_name),
-							errhint("Choose another new_name.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("pipeline \"%s\" has a task \"%s\" already", pipeline->name, new_name),
+					 errdetail("The names of tasks are unique in a pipeline."), errhint("Choose another new_name.")));
 		task->name = new_name;
 	}
 	etl_task_update(task);

@@ -71,6 +71,7 @@ etl_pipeline_get(const char *name)
 
 	if (pipeline == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
+						errdetail("Names are compared letter by letter, upper and lower case differ."),
 						errhint("SELECT name FROM etl.pipeline lists the pipelines; etl.create_pipeline makes one.")));
 	if (!has_privs_of_role(GetUserId(), pipeline->owner))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pipeline \"%s\"", name),
@@ -159,6 +160,7 @@ etl_pipeline_insert(const EtlPipeline *pipeline)
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING) == 0)
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("pipeline \"%s\" already exists", pipeline->name),
+						errdetail("The names of pipelines are unique in a database."),
 						errhint("etl.alter_pipeline changes it, etl.drop_pipeline removes it.")));
 	row = etl_catalog_row(&scope, 0);
 	pipeline_id = etl_row_int64(&row, "pipeline_id");

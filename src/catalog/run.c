@@ -154,6 +154,7 @@ etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
 	if (pipeline == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
+				 errdetail("No committed pipeline has this name."),
 				 errhint("SELECT name FROM etl.pipeline lists the pipelines. A pipeline that your transaction has just "
 						 "created can be run after COMMIT, or with mode => 'inline'.")));
 	if (!has_privs_of_role(caller, pipeline->owner))
@@ -162,6 +163,7 @@ etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
 						errhint("Ask for membership in that role.")));
 	if (pipeline->paused)
 		ereport(ERROR, (errcode(ERRCODE_ETL_PAUSED), errmsg("pipeline \"%s\" is paused", name),
+						errdetail("etl.pause_pipeline stopped it from starting runs."),
 						errhint("SELECT etl.resume_pipeline(%s) lets it run again.", quote_literal_cstr(name))));
 	check_task_names(pipeline, request);
 	*state = decide_overlap(pipeline, &message);

@@ -283,6 +283,7 @@ etl_task_insert(const EtlTask *task)
 	if (etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("task \"%s\" already exists in this pipeline", task->name),
+				 errdetail("The names of tasks are unique in a pipeline."),
 				 errhint("etl.alter_task changes it, etl.drop_task removes it.")));
 	row = etl_catalog_row(&scope, 0);
 	task_id = etl_row_int64(&row, "task_id");

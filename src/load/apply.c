@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/spi.h"
 #include "load/apply.h"
 #include "load/bisect.h"
@@ -16,6 +18,9 @@
 #include "load/reject.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+
+/* Correlation of key and place, of pg_stats, above which a table counts as lying in key order. */
+#define ORDERED_CORRELATION 0.5
 
 typedef struct Apply
 {
@@ -140,8 +145,25 @@ find_bounds(Apply *apply)
 }
 
 /*
- * apply_merge merges the delta. Where an index guards the key, hash joins are off: the delta then stays the outer side
- * of the join and in key order, so that the target's index is written in order. Settings that change the text form of
+ * is_in_key_order says whether the target lies more or less in the order of its key, as its statistics tell: tables whose
+ * keys count up do. In another table, reading by key means a random page for each row.
+ */
+static bool
+is_in_key_order(const EtlPlan *plan)
+{
+	char *correlation = etl_sql_text(
+		psprintf("SELECT s.correlation FROM pg_catalog.pg_stats AS s JOIN pg_catalog.pg_class AS c"
+				 " ON c.relname = s.tablename JOIN pg_catalog.pg_namespace AS n"
+				 " ON n.oid = c.relnamespace AND n.nspname = s.schemaname"
+				 " WHERE c.oid = %u AND s.attname = %s ORDER BY s.inherited DESC LIMIT 1",
+				 plan->target, quote_literal_cstr(etl_plan_key(plan, 0)->name)));
+
+	return correlation != NULL && fabs(strtod(correlation, NULL)) > ORDERED_CORRELATION;
+}
+
+/*
+ * apply_merge merges the delta. Where an index guards the key and the target lies in its order, hash joins are off: the
+ * delta then stays the outer side of the join and in key order, so that the target's index is written in order. Settings that change the text form of
  * values are set so that the bounds are exact.
  */
 static void
@@ -153,7 +175,7 @@ apply_merge(Apply *apply)
 	set_local("datestyle", "ISO, YMD");
 	if (plan->mode != ETL_MODE_REPLACE)
 		find_bounds(apply);
-	if (etl_target_has_unique_key(plan->target, &plan->task->key))
+	if (etl_target_has_unique_key(plan->target, &plan->task->key) && is_in_key_order(plan))
 		set_local("enable_hashjoin", "off");
 	apply->statement = etl_merge_statement;
 	apply->source.is_guarded = plan->mode == ETL_MODE_MERGE;

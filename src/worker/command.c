@@ -122,11 +122,11 @@ etl_command_define(EtlTask *task)
 
 	if (task->command == NULL)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a sql task needs a command"),
-						errhint("Pass command => $$...$$.")));
+						errdetail("command is NULL."), errhint("Pass command => $$...$$.")));
 	statements = etl_statement_parse(task->command);
 	if (statements == NIL)
 		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the command of task \"%s\" is empty", task->name),
-						errhint("Write at least one SQL statement.")));
+						errdetail("It holds no statement."), errhint("Write at least one SQL statement.")));
 	foreach (lc, statements)
 		if (IsA(lfirst_node(RawStmt, lc)->stmt, TransactionStmt))
 			ereport(ERROR,

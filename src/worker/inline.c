@@ -82,6 +82,29 @@ report_tasks(int64 run_id, Datum *told, int *n_told)
 	}
 }
 
+/*
+ * check_owners makes sure that the caller is the owner of every task. What a task leaves for the end of the transaction -
+ * deferred triggers, cursors WITH HOLD - happens with the rights of whoever is current then, which must be its owner.
+ */
+static void
+check_owners(const EtlRun *run)
+{
+	for (int i = 0; i < run->tasks.n; i++)
+	{
+		const EtlTask *task = run->tasks.task[i];
+
+		if (task->owner == GetUserId())
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("task \"%s\" can run inline only as its owner", task->name),
+				 errdetail(
+					 "It belongs to role \"%s\", and what it defers to the end of the transaction would run as \"%s\".",
+					 task->owner_name, GetUserNameFromId(GetUserId(), false)),
+				 errhint("SET ROLE %s first, or leave out mode => 'inline'.", task->owner_name)));
+	}
+}
+
 /* run_all does the tasks of a run, each as soon as what it depends on has ended. */
 static void
 run_all(EtlAdvance *advance, const EtlRunInfo *info)
@@ -120,6 +143,7 @@ etl_inline_run(const EtlRequest *request)
 	}
 	(void) etl_transition_run(run_id, ETL_RUN_QUEUED, ETL_RUN_RUNNING, NULL);
 	advance.run = etl_run_load(run_id);
+	check_owners(advance.run);
 	advance.run->pipeline->max_parallel = 1;
 	etl_run_info(run_id, &info);
 	etl_context_set(&info);

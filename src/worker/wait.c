@@ -85,7 +85,8 @@ check_blocked(int64 run_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
 				 errmsg("task \"%s\" waits for a lock that this session holds", task),
-				 errdetail("The session waits for the run, so neither would end. The run is cancelled."),
+				 errdetail("The session waits for the run, so neither would end. This error gives the lock up at the "
+						   "end of the transaction, and the run is cancelled unless it ends first."),
 				 errhint("End the transaction that holds the lock, then run the pipeline; for statements that wait for "
 						 "every transaction, as CREATE INDEX CONCURRENTLY does, use CALL etl.execute_pipeline(...).")));
 }
@@ -100,6 +101,7 @@ look(const EtlWait *wait, Seen *seen, MemoryContext context, bool check_locks)
 	/* State first: the tasks of an ended run are then all told of. */
 	if (!etl_run_state(wait->run_id, &state, NULL))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", wait->run_id),
+						errdetail("It was never created, or its pipeline was dropped."),
 						errhint("SELECT run_id, state FROM etl.run_status lists the runs.")));
 	if (wait->report)
 		report(wait, seen, context);
