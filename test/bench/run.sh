@@ -128,14 +128,14 @@ part_demo() {
 make_work
 install_packages "${RUN_PACKAGES[@]}" procps
 private_install || { tail -n 20 "$WORK/build.log" >&2; die "the build failed"; }
+# PostgreSQL's own settings, but for what would put a checkpoint or a vacuum into the middle of a measurement.
+# BENCH_CONF adds lines, as in BENCH_CONF='shared_buffers = 1GB'.
 pg_create bench bench <<-CONF
-	shared_buffers = 1GB
-	work_mem = 64MB
-	maintenance_work_mem = 512MB
 	max_wal_size = 16GB
 	checkpoint_timeout = 30min
 	max_worker_processes = 16
 	autovacuum = off
+	${BENCH_CONF-}
 CONF
 pg_start bench
 query -c 'CREATE EXTENSION etl_ext' >/dev/null
