@@ -104,18 +104,24 @@ keep_positions(const EtlAttempt *attempt, const EtlPlan *plan, const int64 *posi
 	}
 }
 
+/* set_memory sets a setting in kB until the nest level ends. */
+static void
+set_memory(const char *name)
+{
+	(void) set_config_option(name, psprintf("%d", SORT_MEMORY), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+}
+
 /*
- * set_limits gives the sort of the delta enough memory, and hash tables no more, until the nest level ends. Compiling
- * statements that run once does not pay.
+ * set_limits gives sorts enough memory, and hash tables and the index of the delta no more, until the nest level ends:
+ * whatever the server's settings are, a worker is neither slow nor large. Compiling statements that run once does not pay.
  */
 static void
 set_limits(void)
 {
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	if (work_mem >= SORT_MEMORY)
-		return;
-	(void) set_config_option("work_mem", psprintf("%d", SORT_MEMORY), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true,
-							 0, false);
+	set_memory("work_mem");
+	set_memory("maintenance_work_mem");
 	(void) set_config_option("hash_mem_multiplier", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
