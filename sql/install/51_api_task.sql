@@ -56,7 +56,7 @@ CREATE FUNCTION etl.alter_task(
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL,
   new_name text DEFAULT NULL, reset text[] DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_alter_task';
-COMMENT ON FUNCTION etl.alter_task IS 'Changes the named settings of a task, checked as when it was added; NULL leaves a setting alone, reset => ''{lag}'' sets it back to its default. Active runs keep the definition that they started with.';
+COMMENT ON FUNCTION etl.alter_task IS 'Changes the named settings of a task, checked as when it was added; NULL leaves a setting alone, reset => ''{lag}'' sets it back to its default. Another source, target or cursor_column lets the task begin anew. Active runs keep the definition that they started with.';
 
 CREATE FUNCTION etl.drop_task(pipeline text, name text)
 RETURNS void LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'etl_drop_task';

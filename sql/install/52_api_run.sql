@@ -4,7 +4,7 @@ CREATE FUNCTION etl.run_pipeline(
   name text, params jsonb DEFAULT NULL, wait boolean DEFAULT true, mode text DEFAULT 'background',
   tasks text[] DEFAULT NULL, full_refresh boolean DEFAULT false, logical_time timestamptz DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_run_pipeline';
-COMMENT ON FUNCTION etl.run_pipeline IS 'Runs a pipeline and returns the number of the run. Waits by default and tells of each task as it ends; raises ZE002 when the run failed. wait => false returns at once. mode => ''inline'' runs all in your own transaction, without workers. tasks: only these. full_refresh: ignore watermarks and positions.';
+COMMENT ON FUNCTION etl.run_pipeline IS 'Runs a pipeline and returns the number of the run. Waits by default and tells of each task as it ends; raises ZE002 when the run failed. wait => false returns at once. mode => ''inline'' runs all in your own transaction, without workers, and only as the owner of the tasks (42501). tasks: only these. full_refresh: ignore watermarks and positions.';
 
 CREATE PROCEDURE etl.execute_pipeline(
   name text, params jsonb DEFAULT NULL, tasks text[] DEFAULT NULL, full_refresh boolean DEFAULT false,

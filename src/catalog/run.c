@@ -170,7 +170,7 @@ etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
 	return insert_run(pipeline, request, caller, *state, message);
 }
 
-/* load_tasks fills the tasks of a run from its definition; returns for each its place by task_id through find_task. */
+/* load_tasks fills the tasks of a run from its definition. A task whose owner was dropped is read without one. */
 static void
 load_tasks(EtlScope *scope, EtlRun *run)
 {
@@ -183,14 +183,7 @@ load_tasks(EtlScope *scope, EtlRun *run)
 								 {INT8OID}};
 	Datum value = Int64GetDatum(run->run_id);
 
-	run->tasks.n = etl_catalog_exec(&tasks, &value, NULL, SPI_OK_SELECT);
-	run->tasks.task = MemoryContextAlloc(scope->caller, sizeof(EtlTask *) * Max(run->tasks.n, 1));
-	for (int i = 0; i < run->tasks.n; i++)
-	{
-		EtlRow row = etl_catalog_row(scope, i);
-
-		run->tasks.task[i] = etl_task_read(&row);
-	}
+	run->tasks = etl_task_read_all(scope, etl_catalog_exec(&tasks, &value, NULL, SPI_OK_SELECT));
 }
 
 /* place_of returns the node of a task, or -1; the tasks are in the order of their numbers. */

@@ -96,6 +96,21 @@ etl_task_read(const EtlRow *row)
 	return task;
 }
 
+/* etl_task_read_all makes a list from the n rows of the last result, which have ETL_TASK_COLUMNS. */
+EtlTaskList
+etl_task_read_all(const EtlScope *scope, uint64 n)
+{
+	EtlTaskList tasks = {n, MemoryContextAlloc(scope->caller, sizeof(EtlTask *) * Max(n, 1))};
+
+	for (int i = 0; i < tasks.n; i++)
+	{
+		EtlRow row = etl_catalog_row(scope, i);
+
+		tasks.task[i] = etl_task_read(&row);
+	}
+	return tasks;
+}
+
 /* etl_task_parse makes the struct from a definition: an object with the columns of etl.task. */
 EtlTask *
 etl_task_parse(Jsonb *definition)
@@ -168,14 +183,7 @@ etl_task_list(int64 pipeline_id)
 	Datum value = Int64GetDatum(pipeline_id);
 
 	etl_catalog_begin(&scope);
-	tasks.n = etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
-	tasks.task = MemoryContextAlloc(scope.caller, sizeof(EtlTask *) * Max(tasks.n, 1));
-	for (int i = 0; i < tasks.n; i++)
-	{
-		EtlRow row = etl_catalog_row(&scope, i);
-
-		tasks.task[i] = etl_task_read(&row);
-	}
+	tasks = etl_task_read_all(&scope, etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT));
 	etl_catalog_end(&scope);
 	return tasks;
 }

@@ -13,6 +13,7 @@ typedef struct EtlTaskList
 
 extern const char *etl_task_kind_name(EtlTaskKind kind);
 extern EtlTask *etl_task_read(const EtlRow *row);
+extern EtlTaskList etl_task_read_all(const EtlScope *scope, uint64 n);
 extern EtlTask *etl_task_parse(Jsonb *definition);
 extern EtlTask *etl_task_find(int64 pipeline_id, const char *name);
 extern Jsonb *etl_task_definition(int64 task_id);

@@ -201,14 +201,7 @@ etl_task_run_gates(int64 run_id, const char *task)
 	Datum value[2] = {Int64GetDatum(run_id), CStringGetTextDatum(task)};
 
 	etl_catalog_begin(&scope);
-	tasks.n = etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT);
-	tasks.task = MemoryContextAlloc(scope.caller, sizeof(EtlTask *) * Max(tasks.n, 1));
-	for (int i = 0; i < tasks.n; i++)
-	{
-		EtlRow row = etl_catalog_row(&scope, i);
-
-		tasks.task[i] = etl_task_read(&row);
-	}
+	tasks = etl_task_read_all(&scope, etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT));
 	etl_catalog_end(&scope);
 	return tasks;
 }
