@@ -27,4 +27,9 @@
 /* An attempt took longer than the timeout of its task. */
 #define ERRCODE_ETL_TIMEOUT MAKE_SQLSTATE('Z', 'E', '0', '0', '9')
 
+/* The server went down, or was replaced by its standby, while an attempt was at work. */
+#define ERRCODE_ETL_SERVER_LOST MAKE_SQLSTATE('Z', 'E', '0', '1', '0')
+/* A task is held back because the server went down during its last three attempts. */
+#define ERRCODE_ETL_HELD MAKE_SQLSTATE('Z', 'E', '0', '1', '1')
+
 #endif /* ETL_ERRORS_H */

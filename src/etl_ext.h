@@ -38,6 +38,8 @@ typedef struct EtlPipeline
 	int max_parallel;
 	char *on_overlap;
 	Interval *run_timeout;
+	char *deadline; /* '09:00' or '4 h'; see schedule/deadline.h */
+	char *missed_run;
 	Jsonb *tags;
 	bool paused;
 } EtlPipeline;
@@ -80,9 +82,13 @@ typedef struct EtlTask
 	bool has_retry_delays;
 	int n_retry_delays;
 	Interval *retry_delays;
+	EtlNames retry_on; /* name == NULL: the default classes */
+	char *on_failure;
 	Interval *timeout;
 	char *trigger_rule;
 	int priority;
+	char *pool; /* NULL: none */
+	int pool_slots;
 	Oid owner; /* of the task or, if it has none, of its pipeline; InvalidOid: gone */
 	char *owner_name;
 	bool enabled;

@@ -53,3 +53,13 @@ COMMENT ON COLUMN etl.consumed.input IS 'Raw table, schema-qualified.';
 COMMENT ON COLUMN etl.consumed.batch_id IS 'Last batch that the load has taken.';
 COMMENT ON COLUMN etl.consumed.run_id IS 'Run that moved it last.';
 COMMENT ON COLUMN etl.consumed.updated_at IS 'When it moved last.';
+
+CREATE TABLE etl.schedule (
+  pipeline_id   bigint PRIMARY KEY REFERENCES etl.pipeline ON DELETE CASCADE,
+  database      oid NOT NULL,
+  decided_until timestamptz NOT NULL
+);
+COMMENT ON TABLE etl.schedule IS 'How far each schedule has been carried out. Not dumped: a restored copy of a warehouse starts nothing by itself before etl.recover() or etl.resume_pipeline is called.';
+COMMENT ON COLUMN etl.schedule.pipeline_id IS 'The pipeline.';
+COMMENT ON COLUMN etl.schedule.database IS 'Database that the row was made in; in a copy of that database it does not count.';
+COMMENT ON COLUMN etl.schedule.decided_until IS 'All scheduled times up to here have had their run, or were decided not to have one.';

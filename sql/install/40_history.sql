@@ -8,17 +8,22 @@ CREATE TABLE etl.run (
   logical_time        timestamptz NOT NULL,
   interval_start      timestamptz,
   interval_end        timestamptz NOT NULL,
+  scheduled_for       timestamptz,
+  deadline_at         timestamptz,
+  deadline_missed_at  timestamptz,
+  backfill_id         bigint,
   params              jsonb NOT NULL DEFAULT '{}',
   full_refresh        boolean NOT NULL DEFAULT false,
   requested_by        regrole NOT NULL,
   requested_at        timestamptz NOT NULL,
   started_at          timestamptz,
   ended_at            timestamptz,
+  retries             integer NOT NULL DEFAULT 0,
   waiter              bigint,
   cancel_requested_at timestamptz,
   message             text,
   definition          jsonb NOT NULL
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.run IS 'One row per run of a pipeline.';
 COMMENT ON COLUMN etl.run.run_id IS 'Key of the run, as returned by etl.run_pipeline.';
 COMMENT ON COLUMN etl.run.pipeline_id IS 'The pipeline.';
@@ -27,17 +32,24 @@ COMMENT ON COLUMN etl.run.mode IS 'background: each task in a worker of its own;
 COMMENT ON COLUMN etl.run.logical_time IS 'The moment that the run stands for; etl.logical_time() in task SQL.';
 COMMENT ON COLUMN etl.run.interval_start IS 'logical_time of the last finished run before this one; etl.interval_start() in task SQL.';
 COMMENT ON COLUMN etl.run.interval_end IS 'End of the interval, exclusive; etl.interval_end() in task SQL.';
+COMMENT ON COLUMN etl.run.scheduled_for IS 'The scheduled time that the run was started for; NULL: started by hand. No two runs of a pipeline have the same.';
+COMMENT ON COLUMN etl.run.deadline_at IS 'When it has to be done; NULL: no deadline.';
+COMMENT ON COLUMN etl.run.deadline_missed_at IS 'When the scheduler saw that it was not done in time, and raised an alert.';
+COMMENT ON COLUMN etl.run.backfill_id IS 'The backfill that the run is part of; NULL: none.';
 COMMENT ON COLUMN etl.run.params IS 'Parameters of the run; etl.param(name) in task SQL.';
 COMMENT ON COLUMN etl.run.full_refresh IS 'true: extracts ignore their watermark and loads read all batches.';
 COMMENT ON COLUMN etl.run.requested_by IS 'Role that asked for the run.';
 COMMENT ON COLUMN etl.run.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN etl.run.started_at IS 'When it left the queue.';
 COMMENT ON COLUMN etl.run.ended_at IS 'When it reached its last state.';
+COMMENT ON COLUMN etl.run.retries IS 'How often etl.retry_run has reopened it.';
 COMMENT ON COLUMN etl.run.waiter IS 'Lock number of the session that waits for the run; the run is cancelled when that session gives up.';
 COMMENT ON COLUMN etl.run.cancel_requested_at IS 'When somebody asked to cancel it.';
 COMMENT ON COLUMN etl.run.message IS 'Why it was skipped or cancelled, or which tasks failed.';
 COMMENT ON COLUMN etl.run.definition IS 'Pipeline, tasks and dependencies as they were when the run was created.';
 CREATE INDEX run_pipeline_idx ON etl.run (pipeline_id, run_id);
+CREATE UNIQUE INDEX run_scheduled_idx ON etl.run (pipeline_id, scheduled_for);
+CREATE INDEX run_backfill_idx ON etl.run (backfill_id) WHERE backfill_id IS NOT NULL;
 CREATE INDEX run_active_idx ON etl.run (run_id) WHERE state IN ('queued', 'running');
 
 CREATE TABLE etl.task_run (
@@ -51,7 +63,9 @@ CREATE TABLE etl.task_run (
   ready_at       timestamptz,
   started_at     timestamptz,
   ended_at       timestamptz,
+  retry          integer NOT NULL DEFAULT 0,
   worker_pid     integer,
+  boot_id        text,
   reader         text,
   rows_read      bigint,
   rows_inserted  bigint,
@@ -68,7 +82,7 @@ CREATE TABLE etl.task_run (
   error_hint     text,
   error_context  text,
   UNIQUE (run_id, task_id, attempt)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.task_run IS 'One row per attempt of a task in a run. The row with the highest attempt is the state of the task.';
 COMMENT ON COLUMN etl.task_run.task_run_id IS 'Key of the attempt.';
 COMMENT ON COLUMN etl.task_run.run_id IS 'The run.';
@@ -80,7 +94,9 @@ COMMENT ON COLUMN etl.task_run.state IS 'waiting, ready, running, retry (waits f
 COMMENT ON COLUMN etl.task_run.ready_at IS 'retry: when the attempt may start; otherwise when it became ready.';
 COMMENT ON COLUMN etl.task_run.started_at IS 'When the attempt was given to a worker.';
 COMMENT ON COLUMN etl.task_run.ended_at IS 'When it ended.';
+COMMENT ON COLUMN etl.task_run.retry IS 'How many of retry_delays were used up before the attempt; 0 for the first one, and again after etl.retry_run.';
 COMMENT ON COLUMN etl.task_run.worker_pid IS 'Process that worked on it.';
+COMMENT ON COLUMN etl.task_run.boot_id IS 'Start of the server in which the attempt began: one that is running under another boot id has died with its server.';
 COMMENT ON COLUMN etl.task_run.reader IS 'extract: which reader fetched the rows.';
 COMMENT ON COLUMN etl.task_run.rows_read IS 'Rows read from the source or from the new raw batches.';
 COMMENT ON COLUMN etl.task_run.rows_inserted IS 'Rows inserted into the target.';
@@ -96,6 +112,7 @@ COMMENT ON COLUMN etl.task_run.error_message IS 'Its message.';
 COMMENT ON COLUMN etl.task_run.error_detail IS 'Its detail.';
 COMMENT ON COLUMN etl.task_run.error_hint IS 'Its hint.';
 COMMENT ON COLUMN etl.task_run.error_context IS 'Its context.';
+CREATE INDEX task_run_task_idx ON etl.task_run (task_id, task_run_id);
 CREATE INDEX task_run_running_idx ON etl.task_run (task_run_id) WHERE state = 'running';
 
 CREATE TABLE etl.quarantine (
@@ -163,3 +180,98 @@ COMMENT ON COLUMN etl.check_result.message IS 'The result in words.';
 COMMENT ON COLUMN etl.check_result.checked_at IS 'When it was evaluated.';
 CREATE INDEX check_result_task_idx ON etl.check_result (task_id, check_result_id);
 CREATE INDEX check_result_pipeline_idx ON etl.check_result (pipeline_id);
+
+CREATE TABLE etl.backfill (
+  backfill_id  bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+  pipeline_id  bigint NOT NULL REFERENCES etl.pipeline ON DELETE CASCADE,
+  state        text NOT NULL CHECK (state IN ('running', 'success', 'failed', 'cancelled')),
+  from_time    timestamptz NOT NULL,
+  to_time      timestamptz NOT NULL,
+  step         interval NOT NULL,
+  reprocess    text NOT NULL CHECK (reprocess IN ('missing', 'failed', 'all')),
+  newest_first boolean NOT NULL,
+  max_active   integer NOT NULL CHECK (max_active BETWEEN 1 AND 100),
+  params       jsonb NOT NULL DEFAULT '{}',
+  tasks        text[],
+  requested_by regrole NOT NULL,
+  requested_at timestamptz NOT NULL,
+  ended_at     timestamptz
+);
+COMMENT ON TABLE etl.backfill IS 'One row per call of etl.backfill.';
+COMMENT ON COLUMN etl.backfill.backfill_id IS 'Key.';
+COMMENT ON COLUMN etl.backfill.pipeline_id IS 'The pipeline.';
+COMMENT ON COLUMN etl.backfill.state IS 'running, success, failed (some of its runs failed) or cancelled.';
+COMMENT ON COLUMN etl.backfill.from_time IS 'Start, inclusive.';
+COMMENT ON COLUMN etl.backfill.to_time IS 'End, exclusive.';
+COMMENT ON COLUMN etl.backfill.step IS 'Length of the interval of each run.';
+COMMENT ON COLUMN etl.backfill.reprocess IS 'Which intervals: missing (without a successful run), failed (whose last run failed) or all.';
+COMMENT ON COLUMN etl.backfill.newest_first IS 'true: the latest interval first.';
+COMMENT ON COLUMN etl.backfill.max_active IS 'Most of its runs that are active at the same time.';
+COMMENT ON COLUMN etl.backfill.params IS 'Parameters of its runs.';
+COMMENT ON COLUMN etl.backfill.tasks IS 'Only these tasks; NULL: all.';
+COMMENT ON COLUMN etl.backfill.requested_by IS 'Role that asked for it.';
+COMMENT ON COLUMN etl.backfill.requested_at IS 'When it was asked for.';
+COMMENT ON COLUMN etl.backfill.ended_at IS 'When its last run ended.';
+CREATE INDEX backfill_pipeline_idx ON etl.backfill (pipeline_id);
+
+CREATE TABLE etl.backfill_chunk (
+  backfill_id    bigint NOT NULL REFERENCES etl.backfill ON DELETE CASCADE,
+  interval_start timestamptz NOT NULL,
+  interval_end   timestamptz NOT NULL,
+  run_id         bigint,
+  PRIMARY KEY (backfill_id, interval_start)
+);
+COMMENT ON TABLE etl.backfill_chunk IS 'The intervals of a backfill; the state of each is that of its run.';
+COMMENT ON COLUMN etl.backfill_chunk.backfill_id IS 'The backfill.';
+COMMENT ON COLUMN etl.backfill_chunk.interval_start IS 'Start of the interval, inclusive.';
+COMMENT ON COLUMN etl.backfill_chunk.interval_end IS 'End of the interval, exclusive.';
+COMMENT ON COLUMN etl.backfill_chunk.run_id IS 'The run that does it; NULL: not started yet.';
+
+CREATE TABLE etl.alert (
+  alert_id     bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+  event        text NOT NULL CHECK (event IN ('task_failed', 'task_stale', 'task_held', 'run_failed', 'run_warning', 'run_cancelled', 'run_skipped', 'deadline_missed', 'recovered', 'test')),
+  severity     text NOT NULL CHECK (severity IN ('info', 'warning', 'fail', 'deadline', 'recovery')),
+  pipeline_id  bigint REFERENCES etl.pipeline ON DELETE CASCADE,
+  pipeline     text,
+  run_id       bigint,
+  task_run_id  bigint,
+  task         text,
+  message      text NOT NULL,
+  created_at   timestamptz NOT NULL,
+  recovered_at timestamptz
+);
+COMMENT ON TABLE etl.alert IS 'One row per event that somebody may want to hear of, written by the scheduler in the transaction that makes the change of state.';
+COMMENT ON COLUMN etl.alert.alert_id IS 'Key.';
+COMMENT ON COLUMN etl.alert.event IS 'task_failed (after the last retry), task_stale (on_failure => use_last), task_held (after three crashes), run_failed, run_warning, run_cancelled, run_skipped, deadline_missed, recovered or test.';
+COMMENT ON COLUMN etl.alert.severity IS 'info, warning, fail, deadline or recovery.';
+COMMENT ON COLUMN etl.alert.pipeline_id IS 'The pipeline; NULL for event test.';
+COMMENT ON COLUMN etl.alert.pipeline IS 'Its name at that time.';
+COMMENT ON COLUMN etl.alert.run_id IS 'The run.';
+COMMENT ON COLUMN etl.alert.task_run_id IS 'The attempt, for events of tasks.';
+COMMENT ON COLUMN etl.alert.task IS 'The task, for events of tasks.';
+COMMENT ON COLUMN etl.alert.message IS 'What happened, in words.';
+COMMENT ON COLUMN etl.alert.created_at IS 'When.';
+COMMENT ON COLUMN etl.alert.recovered_at IS 'When a later run of the pipeline succeeded; NULL: not yet, or nothing to recover from.';
+CREATE INDEX alert_pipeline_idx ON etl.alert (pipeline_id, alert_id);
+
+CREATE TABLE etl.alert_delivery (
+  delivery_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+  alert_id    bigint NOT NULL REFERENCES etl.alert ON DELETE CASCADE,
+  route       text NOT NULL,
+  try         integer NOT NULL CHECK (try > 0),
+  state       text NOT NULL CHECK (state IN ('pending', 'sending', 'sent', 'failed', 'suppressed', 'muted')),
+  due_at      timestamptz NOT NULL,
+  ended_at    timestamptz,
+  message     text,
+  UNIQUE (alert_id, route, try)
+);
+COMMENT ON TABLE etl.alert_delivery IS 'One row per try to deliver an alert by a route.';
+COMMENT ON COLUMN etl.alert_delivery.delivery_id IS 'Key.';
+COMMENT ON COLUMN etl.alert_delivery.alert_id IS 'The alert.';
+COMMENT ON COLUMN etl.alert_delivery.route IS 'Name of the route.';
+COMMENT ON COLUMN etl.alert_delivery.try IS '1 for the first try.';
+COMMENT ON COLUMN etl.alert_delivery.state IS 'pending, sending, sent, failed, suppressed (told of the same lately) or muted.';
+COMMENT ON COLUMN etl.alert_delivery.due_at IS 'When the try is to be made.';
+COMMENT ON COLUMN etl.alert_delivery.ended_at IS 'When it ended.';
+COMMENT ON COLUMN etl.alert_delivery.message IS 'Answer of the receiver, error, or why it was not sent.';
+CREATE INDEX alert_delivery_due_idx ON etl.alert_delivery (due_at) WHERE state IN ('pending', 'sending');

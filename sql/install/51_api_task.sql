@@ -4,8 +4,10 @@ CREATE FUNCTION etl.add_extract(
   pipeline text, name text, source text, target text,
   cursor_column text DEFAULT NULL, primary_key text[] DEFAULT NULL, lag interval DEFAULT NULL,
   filter text DEFAULT NULL, columns text[] DEFAULT NULL, chunk_rows integer DEFAULT NULL,
+  on_failure text DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
-  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, owner text DEFAULT NULL,
+  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
+  retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_extract';
 COMMENT ON FUNCTION etl.add_extract IS 'Adds a task that appends new rows of source (a foreign table, table or view) to the raw table target, which is created when missing. cursor_column: only rows at or above the watermark are read; lag: start that much below it; primary_key: lets the read be cut into chunks of chunk_rows rows, each committed by itself.';
@@ -14,7 +16,8 @@ CREATE FUNCTION etl.add_load(
   pipeline text, name text, query text, target text,
   key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
-  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, owner text DEFAULT NULL,
+  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
+  retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_load';
 COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (one SELECT) into target, which is created when missing. mode: merge (default: insert new keys, update changed rows), insert_only (insert new keys), append, or replace. order_by: output columns that tell which version of a key is the latest.';
@@ -22,7 +25,8 @@ COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (o
 CREATE FUNCTION etl.add_aggregate(
   pipeline text, name text, query text, target text, key text[],
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
-  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, owner text DEFAULT NULL,
+  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
+  retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_aggregate';
 COMMENT ON FUNCTION etl.add_aggregate IS 'Adds a task that keeps target equal to query (one SELECT, usually with GROUP BY): changed groups are updated, new ones inserted, vanished ones deleted, unchanged ones not touched.';
@@ -30,7 +34,8 @@ COMMENT ON FUNCTION etl.add_aggregate IS 'Adds a task that keeps target equal to
 CREATE FUNCTION etl.add_sql(
   pipeline text, name text, command text,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
-  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, owner text DEFAULT NULL,
+  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
+  retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_sql';
 COMMENT ON FUNCTION etl.add_sql IS 'Adds a task that executes any SQL statement or statements: in one transaction together with the task''s state, or, when one of them cannot run in a transaction block (VACUUM, CALL, ...), each in its own.';
@@ -40,7 +45,8 @@ CREATE FUNCTION etl.add_check(
   expression text DEFAULT NULL, filter text DEFAULT NULL,
   warn text DEFAULT NULL, fail text DEFAULT NULL, gate text DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
-  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, owner text DEFAULT NULL,
+  trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
+  retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_check';
 COMMENT ON FUNCTION etl.add_check IS 'Adds a quality check of target. type: row_count, row_count_variance, null_pct, freshness, duplicates or expression. warn and fail are thresholds with their unit (''0'', ''5%'', ''2 h''). gate => task evaluates it before that task commits; a failed gate rolls the task back.';
@@ -49,10 +55,12 @@ CREATE FUNCTION etl.alter_task(
   pipeline text, name text,
   source text DEFAULT NULL, target text DEFAULT NULL, cursor_column text DEFAULT NULL, primary_key text[] DEFAULT NULL,
   lag interval DEFAULT NULL, filter text DEFAULT NULL, columns text[] DEFAULT NULL, chunk_rows integer DEFAULT NULL,
+  on_failure text DEFAULT NULL,
   query text DEFAULT NULL, key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL,
   command text DEFAULT NULL, type text DEFAULT NULL, expression text DEFAULT NULL, warn text DEFAULT NULL,
   fail text DEFAULT NULL, gate text DEFAULT NULL, depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL,
-  timeout interval DEFAULT NULL, trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, owner text DEFAULT NULL,
+  timeout interval DEFAULT NULL, trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
+  retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL,
   new_name text DEFAULT NULL, reset text[] DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_alter_task';

@@ -35,3 +35,21 @@ CREATE POLICY watermark_member ON etl.watermark FOR SELECT
 ALTER TABLE etl.consumed ENABLE ROW LEVEL SECURITY;
 CREATE POLICY consumed_member ON etl.consumed FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = consumed.task_id));
+ALTER TABLE etl.schedule ENABLE ROW LEVEL SECURITY;
+CREATE POLICY schedule_member ON etl.schedule FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = schedule.pipeline_id));
+ALTER TABLE etl.backfill ENABLE ROW LEVEL SECURITY;
+CREATE POLICY backfill_member ON etl.backfill FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = backfill.pipeline_id));
+ALTER TABLE etl.backfill_chunk ENABLE ROW LEVEL SECURITY;
+CREATE POLICY backfill_chunk_member ON etl.backfill_chunk FOR SELECT
+  USING (EXISTS (SELECT FROM etl.backfill AS b WHERE b.backfill_id = backfill_chunk.backfill_id));
+ALTER TABLE etl.alert_route ENABLE ROW LEVEL SECURITY;
+CREATE POLICY alert_route_member ON etl.alert_route FOR SELECT
+  USING (pg_has_role(current_user, owner, 'MEMBER'));
+ALTER TABLE etl.alert ENABLE ROW LEVEL SECURITY;
+CREATE POLICY alert_member ON etl.alert FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = alert.pipeline_id));
+ALTER TABLE etl.alert_delivery ENABLE ROW LEVEL SECURITY;
+CREATE POLICY alert_delivery_member ON etl.alert_delivery FOR SELECT
+  USING (EXISTS (SELECT FROM etl.alert_route AS r WHERE r.name = alert_delivery.route));

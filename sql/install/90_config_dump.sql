@@ -1,5 +1,8 @@
 -- Definitions and progress go into pg_dump with their sequences, so that a restored warehouse continues where the
 -- dumped one stood. The sequences of runs go along to keep old numbers from being given out again.
+SELECT pg_extension_config_dump('etl.pool', '');
+SELECT pg_extension_config_dump('etl.retention', '');
+SELECT pg_extension_config_dump('etl.alert_route', '');
 SELECT pg_extension_config_dump('etl.pipeline', '');
 SELECT pg_extension_config_dump('etl.pipeline_pipeline_id_seq', '');
 SELECT pg_extension_config_dump('etl.task', '');

@@ -19,8 +19,8 @@ PG_FUNCTION_INFO_V1(etl_pause_pipeline);
 PG_FUNCTION_INFO_V1(etl_resume_pipeline);
 
 /* Settings that alter_pipeline can set back to their default. */
-static const char *const resettable[] = {"schedule",	 "timezone",   "description", "tags",
-										 "max_parallel", "on_overlap", "run_timeout", NULL};
+static const char *const resettable[] = {"schedule",   "timezone",	  "description", "tags",	   "max_parallel",
+										 "on_overlap", "run_timeout", "deadline",	 "missed_run", NULL};
 
 /* check_pipeline checks the settings of a pipeline. Errors: 22023, 42622. */
 static void

@@ -14,8 +14,9 @@
 #define PIPELINE_COLUMNS                                                                                               \
 	"r.pipeline_id, r.name, r.description, r.owner::oid AS owner, r.owner::text AS owner_name, r.schedule, "           \
 	"coalesce(r.timezone, 'UTC') AS timezone, coalesce(r.max_parallel, 4) AS max_parallel, "                           \
-	"coalesce(r.on_overlap, 'skip') AS on_overlap, r.run_timeout, coalesce(r.tags, '{}') AS tags, "                    \
-	"coalesce(r.paused, false) AS paused"
+	"coalesce(r.on_overlap, 'skip') AS on_overlap, r.run_timeout, r.deadline, "                                        \
+	"coalesce(r.missed_run, 'run_once') AS missed_run, coalesce(r.tags, '{}') AS tags, coalesce(r.paused, false) AS "  \
+	"paused"
 
 /* read_pipeline makes the struct from a row of PIPELINE_COLUMNS. */
 static EtlPipeline *
@@ -33,6 +34,8 @@ read_pipeline(const EtlRow *row)
 	pipeline->max_parallel = etl_row_int32(row, "max_parallel");
 	pipeline->on_overlap = etl_row_text(row, "on_overlap");
 	pipeline->run_timeout = etl_row_interval(row, "run_timeout");
+	pipeline->deadline = etl_row_text(row, "deadline");
+	pipeline->missed_run = etl_row_text(row, "missed_run");
 	pipeline->tags = etl_row_jsonb(row, "tags");
 	pipeline->paused = etl_row_bool(row, "paused");
 	return pipeline;
@@ -132,13 +135,16 @@ pipeline_arguments(const EtlPipeline *pipeline, Datum *value, char *null)
 	value[7] = etl_arg_pointer(pipeline->run_timeout, &null[7]);
 	value[8] = etl_arg_pointer(pipeline->tags, &null[8]);
 	value[9] = BoolGetDatum(pipeline->paused);
-	value[10] = Int64GetDatum(pipeline->pipeline_id);
-	null[2] = null[5] = null[9] = null[10] = ' ';
+	value[10] = etl_arg_text(pipeline->deadline, &null[10]);
+	value[11] = etl_arg_text(pipeline->missed_run, &null[11]);
+	value[12] = Int64GetDatum(pipeline->pipeline_id);
+	null[2] = null[5] = null[9] = null[12] = ' ';
 }
 
 #define PIPELINE_TYPES                                                                                                 \
 	{                                                                                                                  \
-		TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INTERVALOID, JSONBOID, BOOLOID, INT8OID          \
+		TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INTERVALOID, JSONBOID, BOOLOID, TEXTOID,         \
+			TEXTOID, INT8OID                                                                                           \
 	}
 
 /* etl_pipeline_insert stores a new pipeline and returns its number. Errors: 42710 when the name is taken. */
@@ -147,14 +153,15 @@ etl_pipeline_insert(const EtlPipeline *pipeline)
 {
 	static EtlStatement insert = {"INSERT INTO etl.pipeline (name, description, owner, schedule, timezone, "
 								  "max_parallel, on_overlap, run_timeout, "
-								  "tags, paused) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE $11 IS NOT NULL "
+								  "tags, paused, deadline, missed_run) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+								  "$11, $12 WHERE $13 IS NOT NULL "
 								  "ON CONFLICT (name) DO NOTHING RETURNING pipeline_id",
-								  11, PIPELINE_TYPES};
+								  13, PIPELINE_TYPES};
 	EtlScope scope;
 	EtlRow row;
 	int64 pipeline_id;
-	Datum value[11];
-	char null[11];
+	Datum value[13];
+	char null[13];
 
 	pipeline_arguments(pipeline, value, null);
 	etl_catalog_begin(&scope);
@@ -174,11 +181,12 @@ etl_pipeline_update(const EtlPipeline *pipeline)
 {
 	static EtlStatement update = {
 		"UPDATE etl.pipeline SET name = $1, description = $2, owner = $3, schedule = $4, timezone = $5, "
-		"max_parallel = $6, on_overlap = $7, run_timeout = $8, tags = $9, paused = $10, updated_at = now() "
-		"WHERE pipeline_id = $11",
-		11, PIPELINE_TYPES};
-	Datum value[11];
-	char null[11];
+		"max_parallel = $6, on_overlap = $7, run_timeout = $8, tags = $9, paused = $10, deadline = $11, missed_run = "
+		"$12, updated_at = now() "
+		"WHERE pipeline_id = $13",
+		13, PIPELINE_TYPES};
+	Datum value[13];
+	char null[13];
 
 	pipeline_arguments(pipeline, value, null);
 	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);

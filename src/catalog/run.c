@@ -7,168 +7,8 @@
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
 #include "catalog/run.h"
-#include "errors.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
-
-/* other_active returns another queued or running run of a pipeline, or 0. */
-static int64
-other_active(int64 pipeline_id)
-{
-	static EtlStatement find = {
-		"SELECT run_id FROM etl.run WHERE pipeline_id = $1 AND state IN ('queued', 'running') ORDER BY run_id LIMIT 1",
-		1,
-		{INT8OID}};
-	EtlScope scope;
-	int64 run_id = 0;
-	Datum value = Int64GetDatum(pipeline_id);
-
-	etl_catalog_begin(&scope);
-	if (etl_catalog_exec(&find, &value, NULL, SPI_OK_SELECT) > 0)
-	{
-		EtlRow row = etl_catalog_row(&scope, 0);
-
-		run_id = etl_row_int64(&row, "run_id");
-	}
-	etl_catalog_end(&scope);
-	return run_id;
-}
-
-/* decide_overlap says in which state a new run begins while another one may be active, and why. */
-static EtlRunState
-decide_overlap(const EtlPipeline *pipeline, char **message)
-{
-	int64 other = other_active(pipeline->pipeline_id);
-
-	*message = NULL;
-	if (other == 0 || strcmp(pipeline->on_overlap, "queue") == 0)
-		return ETL_RUN_QUEUED;
-	if (strcmp(pipeline->on_overlap, "cancel_running") == 0)
-	{
-		etl_run_cancel(other, "cancelled by a newer run of the pipeline");
-		return ETL_RUN_QUEUED;
-	}
-	if (strcmp(pipeline->on_overlap, "error") == 0)
-		ereport(ERROR, (errcode(ERRCODE_ETL_OVERLAP), errmsg("pipeline \"%s\" is running already", pipeline->name),
-						errdetail("Run " INT64_FORMAT " has not ended.", other),
-						errhint("Wait for it with etl.wait_for_run(" INT64_FORMAT "), or change on_overlap.", other)));
-	*message = psprintf("run " INT64_FORMAT " was still active", other);
-	return ETL_RUN_SKIPPED;
-}
-
-/* check_task_names makes sure that every task asked for exists and is enabled. */
-static void
-check_task_names(const EtlPipeline *pipeline, Jsonb *request)
-{
-	static EtlStatement missing = {
-		"SELECT n FROM jsonb_array_elements_text(nullif($2->'tasks', 'null')) AS n "
-		"WHERE NOT EXISTS (SELECT FROM etl.task AS t WHERE t.pipeline_id = $1 AND t.name = n AND t.enabled "
-		"AND t.gate IS NULL)",
-		2,
-		{INT8OID, JSONBOID}};
-	EtlScope scope;
-	char *name = NULL;
-	Datum value[2] = {Int64GetDatum(pipeline->pipeline_id), JsonbPGetDatum(request)};
-
-	etl_catalog_begin(&scope);
-	if (etl_catalog_exec(&missing, value, NULL, SPI_OK_SELECT) > 0)
-	{
-		EtlRow row = etl_catalog_row(&scope, 0);
-
-		name = etl_row_text(&row, "n");
-	}
-	etl_catalog_end(&scope);
-	if (name)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("pipeline \"%s\" has no task \"%s\" that can be run", pipeline->name, name),
-						errdetail("It does not exist, is disabled, or is a check that gates another task."),
-						errhint("SELECT name, enabled, gate FROM etl.task lists the tasks.")));
-}
-
-/* insert_run stores the run with the definitions of now. */
-static int64
-insert_run(const EtlPipeline *pipeline, Jsonb *request, Oid caller, EtlRunState state, const char *message)
-{
-	static EtlStatement insert = {
-		"WITH chosen AS (SELECT t.* FROM etl.task AS t WHERE t.pipeline_id = $1 AND t.enabled "
-		"  AND (nullif($2->'tasks', 'null') IS NULL OR $2->'tasks' ? coalesce(t.gate, t.name))) "
-		"INSERT INTO etl.run (pipeline_id, state, mode, logical_time, interval_start, interval_end, params, "
-		"  full_refresh, requested_by, requested_at, ended_at, waiter, message, definition) "
-		"SELECT p.pipeline_id, $3, $2->>'mode', x.at, "
-		"  (SELECT max(r.logical_time) FROM etl.run AS r WHERE r.pipeline_id = p.pipeline_id "
-		"   AND r.state IN ('success', 'warning') AND r.logical_time < x.at), "
-		"  x.at, coalesce(nullif($2->'params', 'null'), '{}'), ($2->>'full_refresh')::boolean, $4, clock_timestamp(), "
-		"  CASE WHEN $3 = 'skipped' THEN clock_timestamp() END, ($2->>'waiter')::bigint, $5, "
-		"  jsonb_build_object("
-		"    'pipeline', to_jsonb(p), "
-		"    'task', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(to_jsonb(c)) || "
-		"        jsonb_build_object('owner', coalesce(c.owner, p.owner)) ORDER BY c.task_id) FROM chosen AS c), '[]'), "
-		"    'dependency', coalesce((SELECT jsonb_agg(jsonb_build_array(d.task_id, d.depends_on)) "
-		"        FROM etl.task_dependency AS d WHERE d.pipeline_id = p.pipeline_id "
-		"        AND d.task_id IN (SELECT task_id FROM chosen) "
-		"        AND d.depends_on IN (SELECT task_id FROM chosen)), '[]')) "
-		"FROM etl.pipeline AS p, "
-		"  LATERAL (SELECT coalesce(($2->>'logical_time')::timestamptz, clock_timestamp()) AS at) AS x "
-		"WHERE p.pipeline_id = $1 RETURNING run_id",
-		5,
-		{INT8OID, JSONBOID, TEXTOID, OIDOID, TEXTOID}};
-	static EtlStatement insert_tasks = {
-		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state) "
-		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', 1, 'waiting' "
-		"FROM etl.run AS r, jsonb_array_elements(r.definition->'task') AS t "
-		"WHERE r.run_id = $1 AND r.state = 'queued' AND t->>'gate' IS NULL ORDER BY 2",
-		1,
-		{INT8OID}};
-	EtlScope scope;
-	EtlRow row;
-	int64 run_id;
-	Datum value[5] = {Int64GetDatum(pipeline->pipeline_id), JsonbPGetDatum(request),
-					  CStringGetTextDatum(etl_state_run_name(state)), ObjectIdGetDatum(caller)};
-	char null[5] = {' ', ' ', ' ', ' ', ' '};
-
-	value[4] = etl_arg_text(message, &null[4]);
-	etl_catalog_begin(&scope);
-	etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING);
-	row = etl_catalog_row(&scope, 0);
-	run_id = etl_row_int64(&row, "run_id");
-	value[0] = Int64GetDatum(run_id);
-	etl_catalog_exec(&insert_tasks, value, NULL, SPI_OK_INSERT);
-	etl_catalog_end(&scope);
-	return run_id;
-}
-
-/*
- * etl_run_create creates a run. request is an object with pipeline, mode, params, tasks, full_refresh, logical_time and
- * waiter, as etl_request_make builds it; caller is the role that asks. The run begins as queued or skipped.
- * Errors: 42704, 42501, ZE005, ZE006.
- */
-int64
-etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
-{
-	char *name = text_to_cstring(DatumGetTextPP(
-		DirectFunctionCall2(jsonb_object_field_text, JsonbPGetDatum(request), CStringGetTextDatum("pipeline"))));
-	EtlPipeline *pipeline = etl_pipeline_find(name, true);
-	char *message;
-
-	if (pipeline == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
-				 errdetail("No committed pipeline has this name."),
-				 errhint("SELECT name FROM etl.pipeline lists the pipelines. A pipeline that your transaction has just "
-						 "created can be run after COMMIT, or with mode => 'inline'.")));
-	if (!has_privs_of_role(caller, pipeline->owner))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pipeline \"%s\"", name),
-						errdetail("It belongs to role \"%s\".", pipeline->owner_name),
-						errhint("Ask for membership in that role.")));
-	if (pipeline->paused)
-		ereport(ERROR, (errcode(ERRCODE_ETL_PAUSED), errmsg("pipeline \"%s\" is paused", name),
-						errdetail("etl.pause_pipeline stopped it from starting runs."),
-						errhint("SELECT etl.resume_pipeline(%s) lets it run again.", quote_literal_cstr(name))));
-	check_task_names(pipeline, request);
-	*state = decide_overlap(pipeline, &message);
-	return insert_run(pipeline, request, caller, *state, message);
-}
 
 /* load_tasks fills the tasks of a run from its definition. A task whose owner was dropped is read without one. */
 static void
@@ -238,7 +78,7 @@ EtlRun *
 etl_run_load(int64 run_id)
 {
 	static EtlStatement get = {"SELECT state, waiter, started_at, cancel_requested_at IS NOT NULL AS cancel_requested, "
-							   "definition->'pipeline' AS pipeline FROM etl.run WHERE run_id = $1",
+							   "backfill_id, definition->'pipeline' AS pipeline FROM etl.run WHERE run_id = $1",
 							   1,
 							   {INT8OID}};
 	EtlRun *run = palloc0(sizeof(EtlRun));
@@ -256,6 +96,7 @@ etl_run_load(int64 run_id)
 	run->waiter = etl_row_int64(&row, "waiter");
 	run->started_at = etl_row_time(&row, "started_at");
 	run->cancel_requested = etl_row_bool(&row, "cancel_requested");
+	run->backfill_id = etl_row_int64(&row, "backfill_id");
 	pipeline = etl_row_jsonb(&row, "pipeline");
 	load_tasks(&scope, run);
 	load_graph(&scope, run);
@@ -268,10 +109,10 @@ etl_run_load(int64 run_id)
 bool
 etl_run_info(int64 run_id, EtlRunInfo *info)
 {
-	static EtlStatement get = {
-		"SELECT full_refresh, logical_time, interval_start, interval_end, params FROM etl.run WHERE run_id = $1",
-		1,
-		{INT8OID}};
+	static EtlStatement get = {"SELECT full_refresh, logical_time, interval_start, interval_end, backfill_id, params "
+							   "FROM etl.run WHERE run_id = $1",
+							   1,
+							   {INT8OID}};
 	EtlScope scope;
 	bool found;
 	Datum value = Int64GetDatum(run_id);
@@ -287,6 +128,7 @@ etl_run_info(int64 run_id, EtlRunInfo *info)
 		info->logical_time = etl_row_time(&row, "logical_time");
 		info->interval_start = etl_row_time(&row, "interval_start");
 		info->interval_end = etl_row_time(&row, "interval_end");
+		info->backfill_id = etl_row_int64(&row, "backfill_id");
 		info->params = etl_row_jsonb(&row, "params");
 	}
 	etl_catalog_end(&scope);
@@ -300,7 +142,8 @@ etl_run_active(EtlRunLine **line)
 	static EtlStatement list = {
 		"SELECT run_id, pipeline_id, state, waiter, started_at, "
 		"(definition->'pipeline'->>'run_timeout')::interval AS run_timeout, "
-		"cancel_requested_at IS NOT NULL AS cancel_requested "
+		"cancel_requested_at IS NOT NULL AS cancel_requested, backfill_id, "
+		"CASE WHEN deadline_missed_at IS NULL THEN deadline_at END AS deadline_at "
 		"FROM etl.run WHERE state IN ('queued', 'running') AND mode = 'background' ORDER BY run_id",
 		0,
 		{0}};
@@ -322,6 +165,8 @@ etl_run_active(EtlRunLine **line)
 		to->started_at = etl_row_time(&row, "started_at");
 		to->run_timeout = etl_row_interval(&row, "run_timeout");
 		to->cancel_requested = etl_row_bool(&row, "cancel_requested");
+		to->backfill_id = etl_row_int64(&row, "backfill_id");
+		to->deadline_at = etl_row_isnull(&row, "deadline_at") ? DT_NOEND : etl_row_time(&row, "deadline_at");
 	}
 	etl_catalog_end(&scope);
 	return n;

@@ -13,6 +13,7 @@ typedef struct EtlRun
 	int64 waiter; /* 0: nobody waits */
 	TimestampTz started_at;
 	bool cancel_requested;
+	int64 backfill_id; /* 0: none */
 	EtlPipeline *pipeline;
 	EtlTaskList tasks; /* without the checks that are gates */
 	EtlGraph *graph;   /* over tasks */
@@ -26,6 +27,7 @@ typedef struct EtlRunInfo
 	TimestampTz logical_time;
 	TimestampTz interval_start; /* DT_NOBEGIN: none */
 	TimestampTz interval_end;
+	int64 backfill_id; /* 0: none; otherwise extracts read the interval and leave the watermark alone */
 	Jsonb *params;
 } EtlRunInfo;
 
@@ -39,9 +41,12 @@ typedef struct EtlRunLine
 	TimestampTz started_at;
 	Interval *run_timeout;
 	bool cancel_requested;
+	int64 backfill_id;		 /* 0: none */
+	TimestampTz deadline_at; /* DT_NOEND: none, or missed already */
 } EtlRunLine;
 
 extern int64 etl_run_create(Jsonb *request, Oid caller, EtlRunState *state);
+extern int etl_run_reopen(int64 pipeline_id, int64 run_id, bool latest, int64 waiter);
 extern EtlRun *etl_run_load(int64 run_id);
 extern bool etl_run_info(int64 run_id, EtlRunInfo *info);
 extern int etl_run_active(EtlRunLine **line);

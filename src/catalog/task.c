@@ -82,9 +82,13 @@ etl_task_read(const EtlRow *row)
 	task->gate = etl_row_text(row, "gate");
 	task->depends_on = etl_row_names(row, "depends_on");
 	read_delays(row, task);
+	task->retry_on = etl_row_names(row, "retry_on");
+	task->on_failure = etl_row_text(row, "on_failure");
 	task->timeout = etl_row_interval(row, "timeout");
 	task->trigger_rule = etl_row_text(row, "trigger_rule");
 	task->priority = etl_row_int32(row, "priority");
+	task->pool = etl_row_text(row, "pool");
+	task->pool_slots = etl_row_int32(row, "pool_slots");
 	task->owner = etl_row_oid(row, "owner");
 	task->owner_name = etl_row_text(row, "owner_name");
 	task->tags = etl_row_jsonb(row, "tags");
@@ -204,20 +208,20 @@ delays_argument(const EtlTask *task, char *null)
 		construct_array(element, task->n_retry_delays, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE));
 }
 
-#define N_TASK_ARGUMENTS 34
+#define N_TASK_ARGUMENTS 38
 #define TASK_COLUMN_NAMES                                                                                              \
 	"name, kind, source, target, cursor_column, primary_key, lag, filter, columns, chunk_rows, query, key, mode, "     \
 	"order_by, command, check_type, expression, warn, fail, gate, depends_on, retry_delays, timeout, trigger_rule, "   \
-	"priority, owner, tags, description, enabled, search_path, reads, writes"
+	"priority, owner, tags, description, enabled, search_path, reads, writes, retry_on, on_failure, pool, pool_slots"
 #define TASK_PARAMETERS                                                                                                \
 	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \
-	"$25, $26, $27, $28, $29, $30, $31, $32"
+	"$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36"
 #define TASK_TYPES                                                                                                     \
 	{                                                                                                                  \
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INTERVALOID, TEXTOID, TEXTARRAYOID, INT4OID,        \
 			TEXTOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,             \
 			TEXTARRAYOID, INTERVALARRAYOID, INTERVALOID, TEXTOID, INT4OID, OIDOID, JSONBOID, TEXTOID, BOOLOID,         \
-			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID, INT8OID                                                      \
+			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID             \
 	}
 
 /* task_arguments fills the arguments that INSERT and UPDATE share. */
@@ -263,6 +267,10 @@ task_arguments(const EtlTask *task, Datum *value, char *null)
 	TEXT(search_path);
 	NAMES(reads);
 	NAMES(writes);
+	NAMES(retry_on);
+	TEXT(on_failure);
+	TEXT(pool);
+	SCALAR(Int32GetDatum(task->pool_slots), false);
 	SCALAR(Int64GetDatum(task->pipeline_id), false);
 	SCALAR(Int64GetDatum(task->task_id), false);
 #undef TEXT
@@ -277,8 +285,8 @@ int64
 etl_task_insert(const EtlTask *task)
 {
 	static EtlStatement insert = {"INSERT INTO etl.task (" TASK_COLUMN_NAMES ", pipeline_id) SELECT " TASK_PARAMETERS
-								  ", $33 "
-								  "WHERE $34 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
+								  ", $37 "
+								  "WHERE $38 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	EtlScope scope;
 	EtlRow row;
@@ -304,8 +312,8 @@ void
 etl_task_update(const EtlTask *task)
 {
 	static EtlStatement update = {"UPDATE etl.task SET (" TASK_COLUMN_NAMES
-								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $33, now()) "
-								  "WHERE task_id = $34",
+								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $37, now()) "
+								  "WHERE task_id = $38",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	Datum value[N_TASK_ARGUMENTS];
 	char null[N_TASK_ARGUMENTS];

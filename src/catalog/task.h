@@ -28,9 +28,11 @@ extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, 
 #define ETL_TASK_COLUMNS                                                                                               \
 	"r.task_id, r.pipeline_id, r.name, r.kind, r.source, r.target, r.cursor_column, r.primary_key, r.lag, r.filter, "  \
 	"r.columns, r.chunk_rows, r.query, r.key, r.mode, r.order_by, r.command, r.check_type, r.expression, r.warn, "     \
-	"r.fail, r.gate, r.depends_on, r.retry_delays, r.timeout, coalesce(r.trigger_rule, 'all_success') AS "             \
+	"r.fail, r.gate, r.depends_on, r.retry_delays, r.retry_on, coalesce(r.on_failure, 'fail') AS on_failure, "         \
+	"r.timeout, coalesce(r.trigger_rule, 'all_success') AS "                                                           \
 	"trigger_rule, "                                                                                                   \
-	"coalesce(r.priority, 0) AS priority, r.owner::oid AS owner, r.owner::text AS owner_name, "                        \
+	"coalesce(r.priority, 0) AS priority, r.pool, coalesce(r.pool_slots, 1) AS pool_slots, r.owner::oid AS owner, "    \
+	"r.owner::text AS owner_name, "                                                                                    \
 	"coalesce(r.tags, '{}') AS tags, r.description, coalesce(r.enabled, true) AS enabled, r.search_path, r.reads, "    \
 	"r.writes"
 

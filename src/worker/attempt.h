@@ -32,6 +32,9 @@ typedef struct EtlAttempt
 	const EtlTask *task;
 	bool full_refresh;
 	bool is_inline;
+	bool is_backfill;			/* read the rows of the interval, leave the watermark alone */
+	TimestampTz interval_start; /* of the run; DT_NOBEGIN: none */
+	TimestampTz interval_end;
 	MemoryContext context; /* lives as long as the attempt, over all steps */
 
 	/* What the work leaves behind; written to etl.task_run at each step. Strings live in context. */

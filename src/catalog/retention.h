@@ -1,0 +1,11 @@
+/* retention.h: the table etl.retention, and deleting old history. */
+#ifndef ETL_RETENTION_H
+#define ETL_RETENTION_H
+
+/*
+ * Deletes one portion of history that is older than it is to be kept, in the current transaction; true: there may be
+ * more. Never deletes what has not ended, nor the last successful run of a pipeline.
+ */
+extern bool etl_retention_step(void);
+
+#endif /* ETL_RETENTION_H */

@@ -1,0 +1,280 @@
+/*
+ * run_create.c
+ *		New rows of etl.run: which state a run begins in, and the definition that it keeps.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "catalog/pipeline.h"
+#include "catalog/run.h"
+#include "errors.h"
+#include "schedule/deadline.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+/* other_active returns another queued or running run of a pipeline, or 0. */
+static int64
+other_active(int64 pipeline_id)
+{
+	static EtlStatement find = {"SELECT run_id FROM etl.run WHERE pipeline_id = $1 AND state IN ('queued', 'running') "
+								"AND backfill_id IS NULL ORDER BY run_id LIMIT 1",
+								1,
+								{INT8OID}};
+	EtlScope scope;
+	int64 run_id = 0;
+	Datum value = Int64GetDatum(pipeline_id);
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&find, &value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		run_id = etl_row_int64(&row, "run_id");
+	}
+	etl_catalog_end(&scope);
+	return run_id;
+}
+
+/* member returns a member of a request as text, or NULL. */
+static char *
+member(Jsonb *request, const char *name)
+{
+	JsonbValue key = {.type = jbvString, .val.string = {.val = (char *) name, .len = strlen(name)}};
+	JsonbValue *value = findJsonbValueFromContainer(&request->root, JB_FOBJECT, &key);
+
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+/*
+ * decide_overlap says in which state a new run begins while another one may be active, and why. Runs of a backfill and
+ * live runs do not get in each other's way: their tables have one writer at a time.
+ */
+static EtlRunState
+decide_overlap(const EtlPipeline *pipeline, Jsonb *request, char **message)
+{
+	int64 other = member(request, "backfill_id") ? 0 : other_active(pipeline->pipeline_id);
+	const char *overlap = member(request, "on_overlap");
+
+	if (overlap == NULL)
+		overlap = pipeline->on_overlap;
+	*message = member(request, "message");
+	if (other == 0 || strcmp(overlap, "queue") == 0)
+		return ETL_RUN_QUEUED;
+	if (strcmp(overlap, "cancel_running") == 0)
+	{
+		etl_run_cancel(other, "cancelled by a newer run of the pipeline");
+		return ETL_RUN_QUEUED;
+	}
+	if (strcmp(overlap, "error") == 0)
+		ereport(ERROR, (errcode(ERRCODE_ETL_OVERLAP), errmsg("pipeline \"%s\" is running already", pipeline->name),
+						errdetail("Run " INT64_FORMAT " has not ended.", other),
+						errhint("Wait for it with etl.wait_for_run(" INT64_FORMAT "), or change on_overlap.", other)));
+	*message = psprintf("run " INT64_FORMAT " was still active", other);
+	return ETL_RUN_SKIPPED;
+}
+
+/* check_task_names makes sure that every task asked for exists and is enabled. */
+static void
+check_task_names(const EtlPipeline *pipeline, Jsonb *request)
+{
+	static EtlStatement missing = {
+		"SELECT n FROM jsonb_array_elements_text(nullif($2->'tasks', 'null')) AS n "
+		"WHERE NOT EXISTS (SELECT FROM etl.task AS t WHERE t.pipeline_id = $1 AND t.name = n AND t.enabled "
+		"AND t.gate IS NULL)",
+		2,
+		{INT8OID, JSONBOID}};
+	EtlScope scope;
+	char *name = NULL;
+	Datum value[2] = {Int64GetDatum(pipeline->pipeline_id), JsonbPGetDatum(request)};
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&missing, value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		name = etl_row_text(&row, "n");
+	}
+	etl_catalog_end(&scope);
+	if (name)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("pipeline \"%s\" has no task \"%s\" that can be run", pipeline->name, name),
+						errdetail("It does not exist, is disabled, or is a check that gates another task."),
+						errhint("SELECT name, enabled, gate FROM etl.task lists the tasks.")));
+}
+
+/* logical_time returns the moment that a new run stands for. */
+static TimestampTz
+logical_time(Jsonb *request)
+{
+	const char *given = member(request, "logical_time");
+
+	if (given == NULL)
+		given = member(request, "scheduled_for");
+	if (given == NULL)
+		return GetCurrentTimestamp();
+	return DatumGetTimestampTz(
+		DirectFunctionCall3(timestamptz_in, CStringGetDatum(given), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/* What a run keeps of the definitions of now: p is the pipeline, request an object whose "tasks" names some or none. */
+#define DEFINITION(request)                                                                                            \
+	"jsonb_build_object("                                                                                              \
+	"  'pipeline', to_jsonb(p), "                                                                                      \
+	"  'task', coalesce((SELECT jsonb_agg(jsonb_strip_nulls(to_jsonb(c)) || "                                          \
+	"      jsonb_build_object('owner', coalesce(c.owner, p.owner)) ORDER BY c.task_id) FROM chosen AS c), '[]'), "     \
+	"  'only', nullif(" request "->'tasks', 'null'), "                                                                 \
+	"  'dependency', coalesce((SELECT jsonb_agg(jsonb_build_array(d.task_id, d.depends_on)) "                          \
+	"      FROM etl.task_dependency AS d WHERE d.pipeline_id = p.pipeline_id "                                         \
+	"      AND d.task_id IN (SELECT task_id FROM chosen) "                                                             \
+	"      AND d.depends_on IN (SELECT task_id FROM chosen)), '[]'))"
+
+/* The tasks that belong to it. */
+#define CHOSEN(request)                                                                                                \
+	"SELECT t.* FROM etl.task AS t WHERE t.pipeline_id = $1 AND t.enabled "                                            \
+	"  AND (nullif(" request "->'tasks', 'null') IS NULL OR " request "->'tasks' ? coalesce(t.gate, t.name))"
+
+/* insert_run stores the run with the definitions of now. Returns 0 if there is one for that scheduled time. */
+static int64
+insert_run(const EtlPipeline *pipeline, Jsonb *request, Oid caller, EtlRunState state, const char *message)
+{
+	static EtlStatement insert = {
+		"WITH chosen AS (" CHOSEN(
+			"$2") ") "
+				  "INSERT INTO etl.run (pipeline_id, state, mode, logical_time, interval_start, interval_end, "
+				  "scheduled_for, "
+				  "  deadline_at, backfill_id, params, full_refresh, requested_by, requested_at, ended_at, waiter, "
+				  "message, "
+				  "  definition) "
+				  "SELECT p.pipeline_id, $3, $2->>'mode', $6, "
+				  "  coalesce(($2->>'interval_start')::timestamptz, "
+				  "    (SELECT max(r.logical_time) FROM etl.run AS r WHERE r.pipeline_id = p.pipeline_id "
+				  "     AND r.state IN ('success', 'warning') AND r.logical_time < $6 AND r.backfill_id IS NULL)), "
+				  "  $6, ($2->>'scheduled_for')::timestamptz, $7, ($2->>'backfill_id')::bigint, "
+				  "  coalesce(nullif($2->'params', 'null'), '{}'), ($2->>'full_refresh')::boolean, $4, "
+				  "clock_timestamp(), "
+				  "  CASE WHEN $3 = 'skipped' THEN clock_timestamp() END, ($2->>'waiter')::bigint, $5, " DEFINITION(
+					  "$2") " "
+							"FROM etl.pipeline AS p WHERE p.pipeline_id = $1 "
+							"ON CONFLICT (pipeline_id, scheduled_for) DO NOTHING RETURNING run_id",
+		7,
+		{INT8OID, JSONBOID, TEXTOID, OIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
+	static EtlStatement insert_tasks = {
+		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state) "
+		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', 1, 'waiting' "
+		"FROM etl.run AS r, jsonb_array_elements(r.definition->'task') AS t "
+		"WHERE r.run_id = $1 AND r.state = 'queued' AND t->>'gate' IS NULL ORDER BY 2",
+		1,
+		{INT8OID}};
+	EtlScope scope;
+	int64 run_id = 0;
+	TimestampTz at = logical_time(request);
+	Datum value[7] = {Int64GetDatum(pipeline->pipeline_id), JsonbPGetDatum(request),
+					  CStringGetTextDatum(etl_state_run_name(state)), ObjectIdGetDatum(caller)};
+	char null[7] = {' ', ' ', ' ', ' ', ' ', ' ', 'n'};
+
+	value[4] = etl_arg_text(message, &null[4]);
+	value[5] = TimestampTzGetDatum(at);
+	if (pipeline->deadline != NULL && member(request, "backfill_id") == NULL)
+	{
+		value[6] = TimestampTzGetDatum(etl_deadline_at(pipeline->deadline, pipeline->timezone, at));
+		null[6] = ' ';
+	}
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING) > 0)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		run_id = etl_row_int64(&row, "run_id");
+		value[0] = Int64GetDatum(run_id);
+		etl_catalog_exec(&insert_tasks, value, NULL, SPI_OK_INSERT);
+	}
+	etl_catalog_end(&scope);
+	return run_id;
+}
+
+/*
+ * etl_run_create creates a run. request is an object with pipeline, mode, params, tasks, full_refresh, logical_time and
+ * waiter, as etl_request_make builds it; caller is the role that asks. The run begins as queued or skipped. Schedules and
+ * backfills add scheduled_for (then 0 is returned if there is a run for it already), interval_start, backfill_id,
+ * on_overlap (instead of that of the pipeline) and message, all strings. Errors: 42704, 42501, ZE005, ZE006.
+ */
+int64
+etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
+{
+	char *name = member(request, "pipeline");
+	EtlPipeline *pipeline = etl_pipeline_find(name, true);
+	char *message;
+
+	if (pipeline == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
+				 errdetail("No committed pipeline has this name."),
+				 errhint("SELECT name FROM etl.pipeline lists the pipelines. A pipeline that your transaction has just "
+						 "created can be run after COMMIT, or with mode => 'inline'.")));
+	if (!has_privs_of_role(caller, pipeline->owner))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pipeline \"%s\"", name),
+						errdetail("It belongs to role \"%s\".", pipeline->owner_name),
+						errhint("Ask for membership in that role.")));
+	if (pipeline->paused)
+		ereport(ERROR, (errcode(ERRCODE_ETL_PAUSED), errmsg("pipeline \"%s\" is paused", name),
+						errdetail("etl.pause_pipeline stopped it from starting runs."),
+						errhint("SELECT etl.resume_pipeline(%s) lets it run again.", quote_literal_cstr(name))));
+	check_task_names(pipeline, request);
+	*state = decide_overlap(pipeline, request, &message);
+	return insert_run(pipeline, request, caller, *state, message);
+}
+
+/* keep_latest replaces the definition of a run by that of now, with the same choice of tasks. */
+static void
+keep_latest(int64 pipeline_id, int64 run_id)
+{
+	static EtlStatement update = {
+		"WITH asked AS (SELECT jsonb_build_object('tasks', r.definition->'only') AS request FROM etl.run AS r "
+		"  WHERE r.run_id = $2), "
+		"chosen AS (" CHOSEN(
+			"(SELECT request FROM asked)") ") "
+										   "UPDATE etl.run AS r SET definition = " DEFINITION(
+											   "(SELECT request FROM asked)") " "
+																			  "FROM etl.pipeline AS p WHERE "
+																			  "p.pipeline_id = $1 AND r.run_id = $2",
+		2,
+		{INT8OID, INT8OID}};
+	Datum value[2] = {Int64GetDatum(pipeline_id), Int64GetDatum(run_id)};
+
+	etl_catalog_call(&update, value, NULL, SPI_OK_UPDATE);
+}
+
+/*
+ * etl_run_reopen prepares a run that has ended for being queued again: a new attempt for each task that failed, was
+ * skipped or cancelled, or is not in it yet; latest: by the definitions of now. Returns the number of tasks. The state of
+ * the run is left to transition.c.
+ */
+int
+etl_run_reopen(int64 pipeline_id, int64 run_id, bool latest, int64 waiter)
+{
+	static EtlStatement update = {
+		"UPDATE etl.run SET cancel_requested_at = NULL, message = NULL, retries = retries + 1, "
+		"waiter = nullif($2, 0) WHERE run_id = $1",
+		2,
+		{INT8OID, INT8OID}};
+	static EtlStatement insert = {
+		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state) "
+		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', coalesce(l.attempt, 0) + 1, 'waiting' "
+		"FROM etl.run AS r, jsonb_array_elements(r.definition->'task') AS t "
+		"LEFT JOIN LATERAL (SELECT x.attempt, x.state, x.error_sqlstate FROM etl.task_run AS x "
+		"  WHERE x.run_id = $1 AND x.task_id = (t->>'task_id')::bigint ORDER BY x.attempt DESC LIMIT 1) AS l ON true "
+		"WHERE r.run_id = $1 AND t->>'gate' IS NULL AND (l.state IS NULL "
+		"  OR l.state IN ('failed', 'upstream_failed', 'skipped', 'cancelled') "
+		"  OR l.state = 'warning' AND l.error_sqlstate IS NOT NULL) ORDER BY 2",
+		1,
+		{INT8OID}};
+	Datum value[2] = {Int64GetDatum(run_id), Int64GetDatum(waiter)};
+
+	if (latest)
+		keep_latest(pipeline_id, run_id);
+	etl_catalog_call(&update, value, NULL, SPI_OK_UPDATE);
+	return (int) etl_catalog_call(&insert, value, NULL, SPI_OK_INSERT);
+}

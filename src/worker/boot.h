@@ -1,0 +1,7 @@
+/* boot.h: a name for this start of the server, another one after a restart, a crash of a backend, or a promotion. */
+#ifndef ETL_BOOT_H
+#define ETL_BOOT_H
+
+extern const char *etl_boot_id(void);
+
+#endif /* ETL_BOOT_H */
