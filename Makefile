@@ -10,7 +10,7 @@ INSTALL_SQL   = $(sort $(wildcard sql/install/*.sql))
 DATA_built    = $(EXTENSION)--$(EXTVERSION).sql
 DATA          = $(wildcard sql/upgrade/*--*--*.sql)
 
-PG_CPPFLAGS = -I$(srcdir)/src -DETL_VERSION='"$(EXTVERSION)"'
+PG_CPPFLAGS = -I$(srcdir)/src -DETL_VERSION='"$(EXTVERSION)"' $(if $(FAULTS),-DETL_FAULTS)
 PG_CFLAGS   = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare \
               -Wno-missing-field-initializers -MMD -MP
 EXTRA_CLEAN = $(OBJS:.o=.d) output_iso tmp_check tmp_check_iso

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "fault.h"
 #include "guc.h"
 #include "utils/guc.h"
 
@@ -20,5 +21,6 @@ etl_guc_init(void)
 	DefineCustomIntVariable("etl.max_workers", "Most tasks that work at the same time in one database.",
 							"Each takes one of max_worker_processes.", &etl_max_workers, 4, 1, 1024, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
+	ETL_FAULT_INIT();
 	MarkGUCPrefixReserved("etl");
 }

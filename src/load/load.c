@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/consumed.h"
+#include "fault.h"
 #include "load/apply.h"
 #include "load/delta.h"
 #include "load/load.h"
@@ -157,7 +158,11 @@ etl_load_run(EtlAttempt *attempt)
 	etl_delta_fill(delta);
 	attempt->counts.read = plan->compile->narrowed != NULL ? range.rows : delta->read;
 	if (delta->rows > 0 || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
+	{
+		ETL_FAULT("before_merge");
 		etl_apply_run(delta);
+		ETL_FAULT("after_merge");
+	}
 	AtEOXact_GUC(true, level);
 	etl_statistics_refresh(plan->target, attempt->counts.inserted + attempt->counts.updated + attempt->counts.deleted);
 	etl_delta_drop(delta->table);

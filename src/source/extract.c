@@ -14,6 +14,7 @@
 #include "catalog/batch.h"
 #include "catalog/spi.h"
 #include "catalog/watermark.h"
+#include "fault.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "source/bounds.h"
@@ -170,8 +171,10 @@ read_batch(Extract *extract)
 	batch.loaded_at = GetCurrentTimestamp();
 	extract->batch = etl_raw_sink_open(extract->raw, extract->request.map, batch.batch_id, batch.loaded_at);
 	more = extract->reader->routine->next_batch(extract->reader, &extract->sink);
+	ETL_FAULT("fetched");
 	etl_raw_sink_close(extract->batch, &batch.row_count, &batch.byte_count);
 	record_batch(extract, &batch);
+	ETL_FAULT("raw_written");
 	if (!more && batch.row_count > 0)
 		etl_raw_sink_summarize(extract->raw, batch.loaded_at, attempt->counts.inserted);
 	MemoryContextSwitchTo(old);

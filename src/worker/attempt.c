@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "catalog/task_run.h"
 #include "errors.h"
+#include "fault.h"
 #include "pgstat.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -30,8 +31,10 @@ etl_attempt_step(EtlAttempt *attempt)
 		CommandCounterIncrement();
 		return;
 	}
+	ETL_FAULT("before_commit");
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	ETL_FAULT("after_commit");
 	/* Without this, autovacuum would not learn of the rows before the worker ends. */
 	pgstat_report_stat(true);
 	StartTransactionCommand();
