@@ -5,7 +5,6 @@
 #include "notify/alert.h"
 #include "notify/notifier.h"
 #include "schedule/backfill.h"
-#include "schedule/deadline.h"
 #include "schedule/due.h"
 #include "utils/timestamp.h"
 #include "worker/launcher.h"
@@ -16,8 +15,6 @@
 #pragma weak etl_alert_recovered
 #pragma weak etl_notifier_due
 #pragma weak etl_notifier_start
-#pragma weak etl_deadline_validate
-#pragma weak etl_deadline_at
 #pragma weak etl_due_step
 #pragma weak etl_due_fire
 #pragma weak etl_due_begin
@@ -34,8 +31,6 @@ void etl_alert_run(EtlAlertEvent event, int64 run_id, const char *message) {}
 void etl_alert_recovered(int64 run_id) {}
 TimestampTz etl_notifier_due(void) { return DT_NOEND; }
 bool etl_notifier_start(void) { return true; }
-void etl_deadline_validate(const char *deadline) {}
-TimestampTz etl_deadline_at(const char *deadline, const char *timezone, TimestampTz due) { return due; }
 TimestampTz etl_due_step(TimestampTz now) { return DT_NOEND; }
 int64 etl_due_fire(const char *pipeline, Oid caller, int64 waiter, TimestampTz now, EtlRunState *state) { return 0; }
 void etl_due_begin(int64 pipeline_id, TimestampTz now) {}

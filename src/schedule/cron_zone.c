@@ -55,6 +55,43 @@ etl_cron_zone_find(const char *timezone)
 	return zone;
 }
 
+/* etl_cron_zone_span finds the stretch of one offset that a moment lies in. */
+EtlZoneSpan
+etl_cron_zone_span(pg_tz *zone, pg_time_t at)
+{
+	EtlZoneSpan span = {0, ETL_ZONE_FOREVER, 0};
+	int before_dst;
+	int after_dst;
+	int found = pg_next_dst_boundary(&at, &span.offset, &before_dst, &span.until, &span.next_offset, &after_dst, zone);
+
+	if (found < 0)
+		elog(ERROR, "no offset of the time zone at " INT64_FORMAT, (int64) at);
+	if (found == 0)
+	{
+		span.until = ETL_ZONE_FOREVER;
+		span.next_offset = span.offset;
+	}
+	return span;
+}
+
+/* etl_cron_zone_seconds returns a moment in seconds since 1970, rounded down. */
+pg_time_t
+etl_cron_zone_seconds(TimestampTz at)
+{
+	int64 seconds = at / USECS_PER_SEC;
+
+	if (at % USECS_PER_SEC < 0)
+		seconds--;
+	return seconds + (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY;
+}
+
+/* etl_cron_zone_moment is its inverse. */
+TimestampTz
+etl_cron_zone_moment(pg_time_t seconds)
+{
+	return (seconds - (int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY) * USECS_PER_SEC;
+}
+
 /* offset_at returns the offset of a zone from UTC in seconds. */
 static long
 offset_at(pg_time_t at, pg_tz *zone)

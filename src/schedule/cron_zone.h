@@ -20,8 +20,25 @@ typedef struct EtlCronPlan
 	bool only_when_due;	  /* it fires too often: ask etl_cron_is_due */
 } EtlCronPlan;
 
+/* A stretch of time in which a zone has the same offset from UTC. Offsets are in seconds, east is positive. */
+typedef struct EtlZoneSpan
+{
+	long offset;
+	pg_time_t until;  /* when it ends, exclusive; ETL_ZONE_FOREVER: never */
+	long next_offset; /* from then on */
+} EtlZoneSpan;
+
+#define ETL_ZONE_FOREVER PG_INT64_MAX
+
 /* The zone of a name. Errors: 22023 for a name that is not in pg_timezone_names. */
 extern pg_tz *etl_cron_zone_find(const char *timezone);
+
+/* The stretch that a moment (seconds since 1970) lies in; where it began is not said. */
+extern EtlZoneSpan etl_cron_zone_span(pg_tz *zone, pg_time_t at);
+
+/* Seconds since 1970, rounded down, and back. */
+extern pg_time_t etl_cron_zone_seconds(TimestampTz at);
+extern TimestampTz etl_cron_zone_moment(pg_time_t seconds);
 
 /* Translates an expression that is read in zone for a scheduler that works in cron_zone. */
 extern EtlCronPlan etl_cron_zone_plan(const EtlCronExpr *expr, pg_tz *zone, pg_tz *cron_zone, TimestampTz now);
