@@ -26,17 +26,6 @@
 #define ETL_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
-/* Process that holds a virtual transaction; NULL when it is gone. 17 replaced backend ids by proc numbers. */
-static inline PGPROC *
-etl_compat_vxid_proc(const VirtualTransactionId *vxid)
-{
-#if PG_VERSION_NUM >= 170000
-	return ProcNumberGetProc(vxid->procNumber);
-#else
-	return BackendIdGetProc(vxid->backendId);
-#endif
-}
-
 /* A range table entry that turns into a subquery is no longer checked for relation privileges. */
 static inline void
 etl_compat_clear_perms(RangeTblEntry *rte)

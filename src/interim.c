@@ -8,7 +8,6 @@
 #include "schedule/due.h"
 #include "utils/timestamp.h"
 #include "worker/launcher.h"
-#include "worker/wake.h"
 
 #pragma weak etl_alert_task
 #pragma weak etl_alert_run
@@ -23,7 +22,7 @@
 #pragma weak etl_launcher_exists
 #pragma weak etl_launcher_scheduler_begins
 #pragma weak etl_launcher_scheduler_leaves
-#pragma weak etl_wake_at_commit
+#pragma weak etl_launcher_poke
 #pragma weak etl_retention_step
 
 void etl_alert_task(EtlAlertEvent event, int64 task_run_id, const char *message) {}
@@ -39,5 +38,5 @@ void etl_launcher_init(void) {}
 bool etl_launcher_exists(void) { return false; }
 void etl_launcher_scheduler_begins(void) {}
 void etl_launcher_scheduler_leaves(TimestampTz next) {}
-void etl_wake_at_commit(void) {}
+void etl_launcher_poke(Oid database) {}
 bool etl_retention_step(void) { return false; }

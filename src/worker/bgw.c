@@ -4,11 +4,14 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "worker/bgw.h"
@@ -26,7 +29,7 @@ start_worker(const char *type, const char *name, const char *function, const Etl
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_notify_pid = handle ? MyProcPid : 0;
 	strlcpy(worker.bgw_library_name, "etl_ext", BGW_MAXLEN);
 	strlcpy(worker.bgw_function_name, function, BGW_MAXLEN);
 	strlcpy(worker.bgw_type, type, BGW_MAXLEN);
@@ -40,6 +43,18 @@ bool
 etl_bgw_start_scheduler(uint32 request, BackgroundWorkerHandle **handle)
 {
 	EtlBgwParams params = {.database = MyDatabaseId, .request = request};
+
+	return start_worker("etl scheduler", "etl scheduler", "etl_scheduler_main", &params, handle);
+}
+
+/*
+ * etl_bgw_start_look starts a scheduler without a request. Without a handle it allocates and raises nothing, so that it
+ * may be called while a transaction commits.
+ */
+bool
+etl_bgw_start_look(Oid database, BackgroundWorkerHandle **handle)
+{
+	EtlBgwParams params = {.database = database};
 
 	return start_worker("etl scheduler", "etl scheduler", "etl_scheduler_main", &params, handle);
 }
@@ -71,4 +86,47 @@ etl_bgw_begin(void)
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);
 	return params;
+}
+
+/* is_worker says whether a process is a worker of etl_ext in a database, and not this one. */
+static bool
+is_worker(const PGPROC *proc, Oid database)
+{
+	const char *type;
+
+	if (proc->pid == 0 || proc == MyProc || proc->databaseId != database)
+		return false;
+	type = GetBackgroundWorkerTypeByPid(proc->pid);
+	return type != NULL && strncmp(type, "etl ", 4) == 0;
+}
+
+/* etl_bgw_wake sets the latches of the workers in a database. */
+void
+etl_bgw_wake(Oid database)
+{
+	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
+	{
+		PGPROC *proc = GetPGProcByNumber(i);
+
+		if (is_worker(proc, database))
+			SetLatch(&proc->procLatch);
+	}
+}
+
+/* etl_bgw_terminate tells the workers in a database to end, and returns how many there were. */
+int
+etl_bgw_terminate(Oid database)
+{
+	int n = 0;
+
+	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
+	{
+		PGPROC *proc = GetPGProcByNumber(i);
+
+		if (!is_worker(proc, database))
+			continue;
+		(void) kill(proc->pid, SIGTERM);
+		n++;
+	}
+	return n;
 }

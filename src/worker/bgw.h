@@ -19,6 +19,12 @@ typedef struct EtlBgwParams
 
 extern bool etl_bgw_start_scheduler(uint32 request, BackgroundWorkerHandle **handle);
 extern bool etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name, BackgroundWorkerHandle **handle);
+/* Starts a scheduler in a database that only looks whether there is something to do; nobody waits for it. */
+extern bool etl_bgw_start_look(Oid database, BackgroundWorkerHandle **handle);
 extern EtlBgwParams etl_bgw_begin(void);
+
+/* Sets the latches of the other workers in a database; ends them. Both allocate and raise nothing. */
+extern void etl_bgw_wake(Oid database);
+extern int etl_bgw_terminate(Oid database);
 
 #endif /* ETL_BGW_H */

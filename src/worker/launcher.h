@@ -19,4 +19,10 @@ extern bool etl_launcher_exists(void);
 extern void etl_launcher_scheduler_begins(void);
 extern void etl_launcher_scheduler_leaves(TimestampTz next);
 
+/*
+ * Asks the launcher to look at a database now. Allocates and raises nothing: it may be called while a transaction
+ * commits.
+ */
+extern void etl_launcher_poke(Oid database);
+
 #endif /* ETL_LAUNCHER_H */

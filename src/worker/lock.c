@@ -4,9 +4,9 @@
  */
 #include "postgres.h"
 
-#include "compat.h"
 #include "miscadmin.h"
-#include "storage/latch.h"
+#include "storage/lock.h"
+#include "worker/bgw.h"
 #include "worker/lock.h"
 
 /* make_tag fills the tag of a lock in this database. */
@@ -46,31 +46,24 @@ etl_lock_release(EtlLockClass class, int64 key)
 	LockRelease(&tag, ExclusiveLock, true);
 }
 
-/* etl_lock_is_held says whether another process holds a lock; never waits. */
+/* etl_lock_is_held says whether somebody holds a lock. Takes nothing, so that it gets in nobody's way. */
 bool
 etl_lock_is_held(EtlLockClass class, int64 key)
 {
-	if (!etl_lock_try(class, key, true))
-		return true;
-	etl_lock_release(class, key);
-	return false;
+	LOCKTAG tag;
+
+	make_tag(&tag, class, key);
+	return LockWaiterCount(&tag) > 0;
 }
 
-/* etl_lock_wake_holder sets the latch of the process that holds a lock, if there is one. */
+/*
+ * etl_lock_wake_holder sets the latch of the process that holds a lock, if there is one. The lock table names holders by
+ * their transaction, and a worker that sleeps is in none: so all workers of this database are woken, which does no harm.
+ * Allocates and raises nothing: it may be called while a transaction commits.
+ */
 void
 etl_lock_wake_holder(EtlLockClass class, int64 key)
 {
-	LOCKTAG tag;
-	VirtualTransactionId *holder;
-	int n;
-
-	make_tag(&tag, class, key);
-	holder = GetLockConflicts(&tag, ExclusiveLock, &n);
-	for (int i = 0; i < n; i++)
-	{
-		PGPROC *proc = etl_compat_vxid_proc(&holder[i]);
-
-		if (proc != NULL)
-			SetLatch(&proc->procLatch);
-	}
+	if (etl_lock_is_held(class, key))
+		etl_bgw_wake(MyDatabaseId);
 }
