@@ -2,16 +2,12 @@
 #include "postgres.h"
 
 #include "catalog/retention.h"
-#include "notify/alert.h"
 #include "notify/notifier.h"
 #include "schedule/backfill.h"
 #include "schedule/due.h"
 #include "utils/timestamp.h"
 #include "worker/launcher.h"
 
-#pragma weak etl_alert_task
-#pragma weak etl_alert_run
-#pragma weak etl_alert_recovered
 #pragma weak etl_notifier_due
 #pragma weak etl_notifier_start
 #pragma weak etl_due_step
@@ -25,9 +21,6 @@
 #pragma weak etl_launcher_poke
 #pragma weak etl_retention_step
 
-void etl_alert_task(EtlAlertEvent event, int64 task_run_id, const char *message) {}
-void etl_alert_run(EtlAlertEvent event, int64 run_id, const char *message) {}
-void etl_alert_recovered(int64 run_id) {}
 TimestampTz etl_notifier_due(void) { return DT_NOEND; }
 bool etl_notifier_start(void) { return true; }
 TimestampTz etl_due_step(TimestampTz now) { return DT_NOEND; }

@@ -1,5 +1,5 @@
 -- Definitions and progress go into pg_dump with their sequences, so that a restored warehouse continues where the
--- dumped one stood. The sequences of runs go along to keep old numbers from being given out again.
+-- dumped one stood. The sequences of runs and alerts go along to keep old numbers from being given out again.
 SELECT pg_extension_config_dump('etl.pool', '');
 SELECT pg_extension_config_dump('etl.retention', '');
 SELECT pg_extension_config_dump('etl.alert_route', '');
@@ -14,3 +14,4 @@ SELECT pg_extension_config_dump('etl.watermark', '');
 SELECT pg_extension_config_dump('etl.consumed', '');
 SELECT pg_extension_config_dump('etl.run_run_id_seq', '');
 SELECT pg_extension_config_dump('etl.task_run_task_run_id_seq', '');
+SELECT pg_extension_config_dump('etl.alert_alert_id_seq', '');

@@ -7,7 +7,7 @@
 #ifndef ETL_ALERT_H
 #define ETL_ALERT_H
 
-#include "etl_ext.h"
+#include "catalog/alert_route.h"
 
 typedef enum EtlAlertEvent
 {
@@ -31,5 +31,8 @@ extern void etl_alert_run(EtlAlertEvent event, int64 run_id, const char *message
 
 /* A run has ended well: raises RECOVERED when its pipeline has alerts of severity fail or deadline that are still open. */
 extern void etl_alert_recovered(int64 run_id);
+
+/* Raises an alert that only this route gets, even if it does not want such alerts; returns its number. */
+extern int64 etl_alert_test(const EtlAlertRoute *route);
 
 #endif /* ETL_ALERT_H */

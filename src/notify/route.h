@@ -1,0 +1,25 @@
+/*
+ * route.h
+ *		What the settings of a route mean: whether its config and match make sense, and which alerts it wants.
+ */
+#ifndef ETL_ROUTE_H
+#define ETL_ROUTE_H
+
+#include "catalog/alert.h"
+#include "catalog/alert_route.h"
+
+/* Longest name of a NOTIFY channel, in bytes, and the one that a route of channel notify has by default. */
+#define ETL_ROUTE_CHANNEL_MAX 63
+#define ETL_ROUTE_CHANNEL "etl_alert"
+
+/* Checks all settings of a route as its owner. Errors: 22023, 42622, 42704, 42501, 42809. */
+extern void etl_route_check(const EtlAlertRoute *route);
+
+/* Says whether a route wants an alert and its owner may hear of it. Never raises an error: an odd match matches nothing. */
+extern bool etl_route_wants(const EtlAlertRoute *route, const EtlAlert *alert);
+
+/* A member of config as text, or NULL; a list of addresses. */
+extern char *etl_route_text(const EtlAlertRoute *route, const char *name);
+extern EtlNames etl_route_list(const EtlAlertRoute *route, const char *name);
+
+#endif /* ETL_ROUTE_H */
