@@ -10,7 +10,8 @@ CREATE TABLE etl.batch (
   byte_count  bigint NOT NULL,
   cursor_from text,
   cursor_to   text,
-  loaded_at   timestamptz NOT NULL
+  loaded_at   timestamptz NOT NULL,
+  backfill    boolean NOT NULL DEFAULT false
 );
 COMMENT ON TABLE etl.batch IS 'One row per batch appended to a raw table, committed together with its rows. Batches of one raw table commit in the order of their numbers.';
 COMMENT ON COLUMN etl.batch.batch_id IS 'Number of the batch: _etl_batch of its rows.';
@@ -23,6 +24,7 @@ COMMENT ON COLUMN etl.batch.byte_count IS 'Size of its rows in bytes, as stored 
 COMMENT ON COLUMN etl.batch.cursor_from IS 'Lower bound of the cursor column that was asked for; NULL: none.';
 COMMENT ON COLUMN etl.batch.cursor_to IS 'Highest cursor value in the batch.';
 COMMENT ON COLUMN etl.batch.loaded_at IS '_etl_loaded_at of its rows.';
+COMMENT ON COLUMN etl.batch.backfill IS 'true: written by a backfill, which reads rows again that other batches may have, and leaves the watermark alone.';
 CREATE INDEX batch_target_idx ON etl.batch (target, batch_id);
 
 CREATE TABLE etl.watermark (

@@ -192,6 +192,7 @@ CREATE TABLE etl.backfill (
   from_time    timestamptz NOT NULL,
   to_time      timestamptz NOT NULL,
   step         interval NOT NULL,
+  timezone     text NOT NULL DEFAULT 'UTC',
   reprocess    text NOT NULL CHECK (reprocess IN ('missing', 'failed', 'all')),
   newest_first boolean NOT NULL,
   max_active   integer NOT NULL CHECK (max_active BETWEEN 1 AND 100),
@@ -199,7 +200,8 @@ CREATE TABLE etl.backfill (
   tasks        text[],
   requested_by regrole NOT NULL,
   requested_at timestamptz NOT NULL,
-  ended_at     timestamptz
+  ended_at     timestamptz,
+  message      text
 );
 COMMENT ON TABLE etl.backfill IS 'One row per call of etl.backfill.';
 COMMENT ON COLUMN etl.backfill.backfill_id IS 'Key.';
@@ -208,6 +210,7 @@ COMMENT ON COLUMN etl.backfill.state IS 'running, success, failed (some of its r
 COMMENT ON COLUMN etl.backfill.from_time IS 'Start, inclusive.';
 COMMENT ON COLUMN etl.backfill.to_time IS 'End, exclusive.';
 COMMENT ON COLUMN etl.backfill.step IS 'Length of the interval of each run.';
+COMMENT ON COLUMN etl.backfill.timezone IS 'Time zone in which the range was cut: that of the pipeline at that time.';
 COMMENT ON COLUMN etl.backfill.reprocess IS 'Which intervals: missing (without a successful run), failed (whose last run failed) or all.';
 COMMENT ON COLUMN etl.backfill.newest_first IS 'true: the latest interval first.';
 COMMENT ON COLUMN etl.backfill.max_active IS 'Most of its runs that are active at the same time.';
@@ -215,7 +218,8 @@ COMMENT ON COLUMN etl.backfill.params IS 'Parameters of its runs.';
 COMMENT ON COLUMN etl.backfill.tasks IS 'Only these tasks; NULL: all.';
 COMMENT ON COLUMN etl.backfill.requested_by IS 'Role that asked for it.';
 COMMENT ON COLUMN etl.backfill.requested_at IS 'When it was asked for.';
-COMMENT ON COLUMN etl.backfill.ended_at IS 'When its last run ended.';
+COMMENT ON COLUMN etl.backfill.ended_at IS 'When its last run ended, or when it was cancelled or given up.';
+COMMENT ON COLUMN etl.backfill.message IS 'Who cancelled it, or why it was given up.';
 CREATE INDEX backfill_pipeline_idx ON etl.backfill (pipeline_id);
 
 CREATE TABLE etl.backfill_chunk (
