@@ -10,7 +10,7 @@ CREATE PROCEDURE etl.execute_pipeline(
   name text, params jsonb DEFAULT NULL, tasks text[] DEFAULT NULL, full_refresh boolean DEFAULT false,
   logical_time timestamptz DEFAULT NULL, only_when_due boolean DEFAULT false)
 LANGUAGE c AS 'MODULE_PATHNAME', 'etl_execute_pipeline';
-COMMENT ON PROCEDURE etl.execute_pipeline IS 'Runs a pipeline like etl.run_pipeline, without holding a snapshot while it waits: the form for pg_cron. only_when_due: do nothing unless the pipeline''s schedule names this minute in its time zone.';
+COMMENT ON PROCEDURE etl.execute_pipeline IS 'Runs a pipeline like etl.run_pipeline, without holding a snapshot while it waits: the form for pg_cron. only_when_due: run what the pipeline''s schedule has due and nobody has started yet; see etl.schedule.';
 
 CREATE FUNCTION etl.wait_for_run(run_id bigint, timeout interval DEFAULT NULL)
 RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_wait_for_run';
@@ -19,6 +19,14 @@ COMMENT ON FUNCTION etl.wait_for_run IS 'Waits until a run has ended and returns
 CREATE FUNCTION etl.cancel_run(run_id bigint)
 RETURNS boolean LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'etl_cancel_run';
 COMMENT ON FUNCTION etl.cancel_run IS 'Asks to cancel a run: takes effect when your transaction commits. false: the run had ended already.';
+
+CREATE FUNCTION etl.retry_run(run_id bigint, version text DEFAULT 'original', wait boolean DEFAULT true)
+RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_retry_run';
+COMMENT ON FUNCTION etl.retry_run IS 'Reopens a run that failed, was cancelled or ended as warning, for its failed, skipped and cancelled tasks only; what succeeded is kept. version: original (the definitions that the run was created with) or latest. Waits by default, like etl.run_pipeline. Raises 55000 when there is nothing to retry.';
+
+CREATE FUNCTION etl.recover()
+RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_recover';
+COMMENT ON FUNCTION etl.recover IS 'After a crash, a restart or a restore without the launcher: resumes interrupted runs, and lets the schedules of your pipelines begin anew where a restored copy has none. Returns the number of active runs.';
 
 CREATE FUNCTION etl.param(name text)
 RETURNS text LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'etl_param';

@@ -7,11 +7,12 @@
 #include "access/xact.h"
 #include "api/args.h"
 #include "catalog/pipeline.h"
+#include "catalog/task_run.h"
 #include "common/pg_prng.h"
 #include "errors.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "schedule/cron_bridge.h"
+#include "schedule/due.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
@@ -20,11 +21,14 @@
 #include "worker/lock.h"
 #include "worker/request.h"
 #include "worker/wait.h"
+#include "worker/wake.h"
 
 PG_FUNCTION_INFO_V1(etl_run_pipeline);
 PG_FUNCTION_INFO_V1(etl_execute_pipeline);
 PG_FUNCTION_INFO_V1(etl_wait_for_run);
 PG_FUNCTION_INFO_V1(etl_cancel_run);
+PG_FUNCTION_INFO_V1(etl_retry_run);
+PG_FUNCTION_INFO_V1(etl_recover);
 
 /* read_request reads the arguments that run_pipeline and execute_pipeline share. */
 static EtlRequest
@@ -66,6 +70,18 @@ check_may_wait(void)
 			 errhint("Call it first in a transaction of its own, or with wait => false, or with mode => 'inline'.")));
 }
 
+/* wants_wait reads the argument wait, and refuses a caller who cannot. */
+static bool
+wants_wait(FunctionCallInfo fcinfo)
+{
+	Datum value;
+
+	if (etl_args_find(fcinfo, "wait", &value) && !DatumGetBool(value))
+		return false;
+	check_may_wait();
+	return true;
+}
+
 /* take_waiter_lock takes a lock of a random number that stands for this session's waiting. */
 static int64
 take_waiter_lock(void)
@@ -89,9 +105,12 @@ run_and_wait(EtlRequest *request, bool commit)
 	request->waiter = take_waiter_lock();
 	PG_TRY();
 	{
+		if (request->kind == ETL_REQUEST_RETRY)
+			wait.after = etl_task_run_last(request->run_id);
 		run_id = etl_request_submit(request, &state);
 		wait.run_id = run_id;
-		state = etl_wait_for(&wait);
+		if (run_id != 0)
+			state = etl_wait_for(&wait);
 	}
 	PG_FINALLY();
 	{
@@ -99,6 +118,8 @@ run_and_wait(EtlRequest *request, bool commit)
 		etl_lock_wake_holder(ETL_LOCK_SCHEDULER, 0);
 	}
 	PG_END_TRY();
+	if (run_id == 0)
+		return 0;
 	PushActiveSnapshot(GetLatestSnapshot());
 	etl_wait_raise(run_id, request->pipeline, state);
 	PopActiveSnapshot();
@@ -112,7 +133,6 @@ etl_run_pipeline(PG_FUNCTION_ARGS)
 	EtlRequest request = read_request(fcinfo);
 	char *mode = etl_args_text(fcinfo, "mode");
 	EtlRunState state;
-	Datum value;
 
 	if (mode != NULL && strcmp(mode, "inline") == 0)
 	{
@@ -122,23 +142,9 @@ etl_run_pipeline(PG_FUNCTION_ARGS)
 	if (mode != NULL && strcmp(mode, "background") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid mode \"%s\"", mode),
 						errdetail("There is no such mode."), errhint("It is one of: background, inline.")));
-	if (etl_args_find(fcinfo, "wait", &value) && !DatumGetBool(value))
-		PG_RETURN_INT64(etl_request_submit(&request, &state));
-	check_may_wait();
-	PG_RETURN_INT64(run_and_wait(&request, false));
-}
-
-/* is_due says whether the pipeline's own schedule names this minute. Errors: 42704, 55000 without a schedule. */
-static bool
-is_due(const char *name)
-{
-	EtlPipeline *pipeline = etl_pipeline_get(name);
-
-	if (pipeline->schedule == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("pipeline \"%s\" has no schedule", name), errdetail("only_when_due asks its schedule."),
-						errhint("Leave out only_when_due, or give it one with etl.alter_pipeline.")));
-	return etl_cron_is_due(pipeline->schedule, pipeline->timezone, GetCurrentTimestamp());
+	if (wants_wait(fcinfo))
+		PG_RETURN_INT64(run_and_wait(&request, false));
+	PG_RETURN_INT64(etl_request_submit(&request, &state));
 }
 
 /* CALL etl.execute_pipeline(name, params, tasks, full_refresh, logical_time, only_when_due) */
@@ -148,7 +154,6 @@ etl_execute_pipeline(PG_FUNCTION_ARGS)
 	CallContext *context = (CallContext *) fcinfo->context;
 	EtlRequest request;
 	Datum value;
-	bool due;
 
 	if (context == NULL || !IsA(context, CallContext) || context->atomic)
 		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
@@ -159,10 +164,10 @@ etl_execute_pipeline(PG_FUNCTION_ARGS)
 		elog(ERROR, "SPI_connect failed");
 	/* In SPI's procedure context, the arguments live until SPI_finish, over all commits. */
 	request = read_request(fcinfo);
-	due = !etl_args_find(fcinfo, "only_when_due", &value) || !DatumGetBool(value) || is_due(request.pipeline);
+	if (etl_args_find(fcinfo, "only_when_due", &value) && DatumGetBool(value))
+		request.kind = ETL_REQUEST_DUE;
 	SPI_commit();
-	if (due)
-		(void) run_and_wait(&request, true);
+	(void) run_and_wait(&request, true);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	PG_RETURN_VOID();
@@ -204,6 +209,54 @@ etl_wait_for_run(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(etl_state_run_name(etl_wait_for(&wait))));
 }
 
+/* etl.retry_run(run_id, version, wait) RETURNS bigint */
+Datum
+etl_retry_run(PG_FUNCTION_ARGS)
+{
+	EtlRequest request = {.kind = ETL_REQUEST_RETRY, .logical_time = DT_NOBEGIN};
+	char *version = etl_args_text(fcinfo, "version");
+	EtlRunState state;
+	Datum value;
+
+	if (!etl_args_find(fcinfo, "run_id", &value))
+		PG_RETURN_NULL();
+	request.run_id = DatumGetInt64(value);
+	request.pipeline = check_run(request.run_id);
+	if (version != NULL && strcmp(version, "original") != 0 && strcmp(version, "latest") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid version \"%s\"", version),
+						errdetail("A run is retried by one of two versions of its definition."),
+						errhint("It is one of: original (as the run was created with), latest.")));
+	request.latest = version != NULL && strcmp(version, "latest") == 0;
+	if (wants_wait(fcinfo))
+		PG_RETURN_INT64(run_and_wait(&request, false));
+	PG_RETURN_INT64(etl_request_submit(&request, &state));
+}
+
+/* begin_schedules lets the schedules of the caller's pipelines begin that are not carried out: a dump has no progress. */
+static void
+begin_schedules(void)
+{
+	int64 *pipeline_id;
+	int n = etl_pipeline_unscheduled(GetUserId(), &pipeline_id);
+
+	for (int i = 0; i < n; i++)
+		etl_due_begin(pipeline_id[i], GetCurrentTimestamp());
+}
+
+/* etl.recover() RETURNS bigint */
+Datum
+etl_recover(PG_FUNCTION_ARGS)
+{
+	EtlRequest request = {.kind = ETL_REQUEST_RECOVER, .logical_time = DT_NOBEGIN};
+	EtlRunState state;
+	EtlRunLine *line;
+
+	begin_schedules();
+	etl_wake_at_commit();
+	(void) etl_request_submit(&request, &state);
+	PG_RETURN_INT64(etl_run_active(&line));
+}
+
 /* etl.cancel_run(run_id) RETURNS boolean */
 Datum
 etl_cancel_run(PG_FUNCTION_ARGS)
@@ -211,5 +264,6 @@ etl_cancel_run(PG_FUNCTION_ARGS)
 	int64 run_id = PG_GETARG_INT64(0);
 
 	(void) check_run(run_id);
+	etl_wake_at_commit();
 	PG_RETURN_BOOL(etl_run_cancel(run_id, psprintf("cancelled by %s", GetUserNameFromId(GetUserId(), false))));
 }

@@ -212,3 +212,30 @@ etl_pipeline_active(int64 pipeline_id)
 
 	return etl_catalog_call(&active, &value, NULL, SPI_OK_SELECT) > 0;
 }
+
+/* etl_pipeline_unscheduled lists the pipelines of a role that have a schedule which is not carried out in this database. */
+int
+etl_pipeline_unscheduled(Oid role, int64 **pipeline_id)
+{
+	static EtlStatement list = {
+		"SELECT p.pipeline_id FROM etl.pipeline AS p WHERE p.schedule IS NOT NULL AND NOT p.paused "
+		"AND pg_has_role($1, p.owner, 'USAGE') AND NOT EXISTS (SELECT FROM etl.schedule AS s "
+		"  WHERE s.pipeline_id = p.pipeline_id AND s.database = $2) ORDER BY p.pipeline_id",
+		2,
+		{OIDOID, OIDOID}};
+	EtlScope scope;
+	int n;
+	Datum value[2] = {ObjectIdGetDatum(role), ObjectIdGetDatum(MyDatabaseId)};
+
+	etl_catalog_begin(&scope);
+	n = etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT);
+	*pipeline_id = MemoryContextAlloc(scope.caller, sizeof(int64) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		EtlRow row = etl_catalog_row(&scope, i);
+
+		(*pipeline_id)[i] = etl_row_int64(&row, "pipeline_id");
+	}
+	etl_catalog_end(&scope);
+	return n;
+}

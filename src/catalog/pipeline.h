@@ -11,6 +11,7 @@ extern Jsonb *etl_pipeline_definition(int64 pipeline_id);
 extern int64 etl_pipeline_insert(const EtlPipeline *pipeline);
 extern void etl_pipeline_update(const EtlPipeline *pipeline);
 extern void etl_pipeline_delete(int64 pipeline_id);
+extern int etl_pipeline_unscheduled(Oid role, int64 **pipeline_id);
 extern bool etl_pipeline_active(int64 pipeline_id);
 
 #endif /* ETL_PIPELINE_H */

@@ -140,10 +140,8 @@ int
 etl_run_active(EtlRunLine **line)
 {
 	static EtlStatement list = {
-		"SELECT run_id, pipeline_id, state, waiter, started_at, "
-		"(definition->'pipeline'->>'run_timeout')::interval AS run_timeout, "
-		"cancel_requested_at IS NOT NULL AS cancel_requested, backfill_id, "
-		"CASE WHEN deadline_missed_at IS NULL THEN deadline_at END AS deadline_at "
+		"SELECT run_id, pipeline_id, state, waiter, started_at, cancel_requested_at IS NOT NULL AS cancel_requested, "
+		"backfill_id, CASE WHEN deadline_missed_at IS NULL THEN deadline_at END AS deadline_at "
 		"FROM etl.run WHERE state IN ('queued', 'running') AND mode = 'background' ORDER BY run_id",
 		0,
 		{0}};
@@ -163,13 +161,25 @@ etl_run_active(EtlRunLine **line)
 		to->state = etl_state_run(etl_row_text(&row, "state"));
 		to->waiter = etl_row_int64(&row, "waiter");
 		to->started_at = etl_row_time(&row, "started_at");
-		to->run_timeout = etl_row_interval(&row, "run_timeout");
 		to->cancel_requested = etl_row_bool(&row, "cancel_requested");
 		to->backfill_id = etl_row_int64(&row, "backfill_id");
 		to->deadline_at = etl_row_isnull(&row, "deadline_at") ? DT_NOEND : etl_row_time(&row, "deadline_at");
 	}
 	etl_catalog_end(&scope);
 	return n;
+}
+
+/* etl_run_deadline_missed notes that a run was not done in time; false: that was noted before, or it has ended. */
+bool
+etl_run_deadline_missed(int64 run_id)
+{
+	static EtlStatement update = {"UPDATE etl.run SET deadline_missed_at = clock_timestamp() "
+								  "WHERE run_id = $1 AND deadline_missed_at IS NULL AND state IN ('queued', 'running')",
+								  1,
+								  {INT8OID}};
+	Datum value = Int64GetDatum(run_id);
+
+	return etl_catalog_call(&update, &value, NULL, SPI_OK_UPDATE) == 1;
 }
 
 /* etl_run_state reads the state of a run and its message; false if there is no such run. */
@@ -248,7 +258,8 @@ bool
 etl_run_update(int64 run_id, EtlRunState from, EtlRunState to, const char *message)
 {
 	static EtlStatement update = {
-		"UPDATE etl.run SET state = $3, started_at = coalesce(started_at, clock_timestamp()), "
+		"UPDATE etl.run SET state = $3, started_at = CASE $3 WHEN 'queued' THEN NULL "
+		"  WHEN 'running' THEN clock_timestamp() ELSE coalesce(started_at, clock_timestamp()) END, "
 		"ended_at = CASE WHEN $4 THEN clock_timestamp() END, message = coalesce(message, $5) "
 		"WHERE run_id = $1 AND state = $2",
 		5,

@@ -39,7 +39,6 @@ typedef struct EtlRunLine
 	EtlRunState state;
 	int64 waiter;
 	TimestampTz started_at;
-	Interval *run_timeout;
 	bool cancel_requested;
 	int64 backfill_id;		 /* 0: none */
 	TimestampTz deadline_at; /* DT_NOEND: none, or missed already */
@@ -50,6 +49,7 @@ extern int etl_run_reopen(int64 pipeline_id, int64 run_id, bool latest, int64 wa
 extern EtlRun *etl_run_load(int64 run_id);
 extern bool etl_run_info(int64 run_id, EtlRunInfo *info);
 extern int etl_run_active(EtlRunLine **line);
+extern bool etl_run_deadline_missed(int64 run_id);
 extern bool etl_run_state(int64 run_id, EtlRunState *state, char **message);
 extern char *etl_run_pipeline_name(int64 run_id);
 extern bool etl_run_cancel(int64 run_id, const char *message);

@@ -162,9 +162,14 @@ insert_run(const EtlPipeline *pipeline, Jsonb *request, Oid caller, EtlRunState 
 		7,
 		{INT8OID, JSONBOID, TEXTOID, OIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}};
 	static EtlStatement insert_tasks = {
-		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state) "
-		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', 1, 'waiting' "
+		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state, crashes) "
+		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', 1, 'waiting', coalesce(l.crashes, 0) "
 		"FROM etl.run AS r, jsonb_array_elements(r.definition->'task') AS t "
+		/* A task that took the server down stays under suspicion until it ends otherwise, or is changed. */
+		"LEFT JOIN LATERAL (SELECT CASE WHEN x.error_sqlstate IN ('ZE010', 'ZE011') "
+		"    AND x.ended_at > (t->>'updated_at')::timestamptz THEN x.crashes END AS crashes "
+		"  FROM etl.task_run AS x WHERE x.task_id = (t->>'task_id')::bigint AND x.ended_at IS NOT NULL "
+		"  ORDER BY x.task_run_id DESC LIMIT 1) AS l ON true "
 		"WHERE r.run_id = $1 AND r.state = 'queued' AND t->>'gate' IS NULL ORDER BY 2",
 		1,
 		{INT8OID}};
@@ -261,10 +266,12 @@ etl_run_reopen(int64 pipeline_id, int64 run_id, bool latest, int64 waiter)
 		2,
 		{INT8OID, INT8OID}};
 	static EtlStatement insert = {
-		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state) "
-		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', coalesce(l.attempt, 0) + 1, 'waiting' "
+		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state, crashes) "
+		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', coalesce(l.attempt, 0) + 1, 'waiting', "
+		/* Somebody wants to see it try: one crash more, and it is held back again. */
+		"  least(coalesce(l.crashes, 0), 2) "
 		"FROM etl.run AS r, jsonb_array_elements(r.definition->'task') AS t "
-		"LEFT JOIN LATERAL (SELECT x.attempt, x.state, x.error_sqlstate FROM etl.task_run AS x "
+		"LEFT JOIN LATERAL (SELECT x.attempt, x.state, x.error_sqlstate, x.crashes FROM etl.task_run AS x "
 		"  WHERE x.run_id = $1 AND x.task_id = (t->>'task_id')::bigint ORDER BY x.attempt DESC LIMIT 1) AS l ON true "
 		"WHERE r.run_id = $1 AND t->>'gate' IS NULL AND (l.state IS NULL "
 		"  OR l.state IN ('failed', 'upstream_failed', 'skipped', 'cancelled') "

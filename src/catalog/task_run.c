@@ -9,39 +9,60 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "worker/boot.h"
 
-/* etl_task_run_current lists the current attempt of each task of a run, in the order of the tasks' numbers. */
-int
-etl_task_run_current(int64 run_id, EtlTaskRun **line)
+/* read_current fills a line from a row. */
+static void
+read_current(const EtlRow *row, EtlTaskRun *to)
+{
+	to->task_run_id = etl_row_int64(row, "task_run_id");
+	to->task_id = etl_row_int64(row, "task_id");
+	to->attempt = etl_row_int32(row, "attempt");
+	to->retry = etl_row_int32(row, "retry");
+	to->crashes = etl_row_int32(row, "crashes");
+	to->settled = etl_row_bool(row, "settled");
+	to->state = etl_state_task(etl_row_text(row, "state"));
+	to->ready_at = etl_row_time(row, "ready_at");
+	to->ended_at = etl_row_time(row, "ended_at");
+	to->worker_pid = etl_row_int32(row, "worker_pid");
+	to->boot_id = etl_row_text(row, "boot_id");
+	to->error_sqlstate = etl_row_text(row, "error_sqlstate");
+}
+
+/*
+ * etl_task_run_current returns the current attempt of each of the tasks of a run, which are in the order of their numbers.
+ * Attempts of tasks that the definition does not have any more (etl.retry_run) are left out. Errors: XX000 when one of
+ * the tasks has no attempt.
+ */
+EtlTaskRun *
+etl_task_run_current(int64 run_id, const EtlTaskList *tasks)
 {
 	static EtlStatement list = {
-		"SELECT DISTINCT ON (task_id) task_run_id, task_id, attempt, state, ready_at, ended_at, worker_pid, "
-		"error_sqlstate FROM etl.task_run WHERE run_id = $1 ORDER BY task_id, attempt DESC",
+		"SELECT DISTINCT ON (task_id) task_run_id, task_id, attempt, retry, crashes, settled, state, ready_at, "
+		"ended_at, worker_pid, boot_id, error_sqlstate "
+		"FROM etl.task_run WHERE run_id = $1 ORDER BY task_id, attempt DESC",
 		1,
 		{INT8OID}};
 	EtlScope scope;
+	EtlTaskRun *line;
 	int n;
+	int node = 0;
 	Datum value = Int64GetDatum(run_id);
 
 	etl_catalog_begin(&scope);
 	n = etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
-	*line = MemoryContextAlloc(scope.caller, sizeof(EtlTaskRun) * Max(n, 1));
-	for (int i = 0; i < n; i++)
+	line = MemoryContextAllocZero(scope.caller, sizeof(EtlTaskRun) * Max(tasks->n, 1));
+	for (int i = 0; i < n && node < tasks->n; i++)
 	{
 		EtlRow row = etl_catalog_row(&scope, i);
-		EtlTaskRun *to = &(*line)[i];
 
-		to->task_run_id = etl_row_int64(&row, "task_run_id");
-		to->task_id = etl_row_int64(&row, "task_id");
-		to->attempt = etl_row_int32(&row, "attempt");
-		to->state = etl_state_task(etl_row_text(&row, "state"));
-		to->ready_at = etl_row_time(&row, "ready_at");
-		to->ended_at = etl_row_time(&row, "ended_at");
-		to->worker_pid = etl_row_int32(&row, "worker_pid");
-		to->error_sqlstate = etl_row_text(&row, "error_sqlstate");
+		if (etl_row_int64(&row, "task_id") == tasks->task[node]->task_id)
+			read_current(&row, &line[node++]);
 	}
 	etl_catalog_end(&scope);
-	return n;
+	if (node < tasks->n)
+		elog(ERROR, "run " INT64_FORMAT " has lost some of its tasks", run_id);
+	return line;
 }
 
 /* count_argument makes a bigint argument that is NULL when there is no attempt. */
@@ -93,12 +114,18 @@ etl_task_run_update(const EtlTaskChange *change)
 		"started_at = CASE WHEN $13 = 'running' THEN clock_timestamp() WHEN $13 = 'ready' THEN NULL "
 		"  ELSE started_at END, "
 		"ended_at = CASE WHEN $14 THEN clock_timestamp() END, "
-		"error_sqlstate = $15, error_message = $16, error_detail = $17, error_hint = $18, error_context = $19 "
+		"error_sqlstate = CASE WHEN $20 THEN error_sqlstate ELSE $15 END, "
+		"error_message = CASE WHEN $20 THEN error_message ELSE $16 END, "
+		"error_detail = CASE WHEN $20 THEN error_detail ELSE $17 END, "
+		"error_hint = CASE WHEN $20 THEN error_hint ELSE $18 END, "
+		"error_context = CASE WHEN $20 THEN error_context ELSE $19 END, "
+		"boot_id = CASE WHEN $13 = 'running' THEN $21 ELSE boot_id END "
 		"WHERE task_run_id = $11 AND state = $12",
-		19,
-		{COUNT_TYPES, INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID}};
-	Datum value[19];
-	char null[19];
+		21,
+		{COUNT_TYPES, INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID,
+		 TEXTOID}};
+	Datum value[21];
+	char null[21];
 
 	count_arguments(change->attempt, value, null);
 	value[10] = Int64GetDatum(change->task_run_id);
@@ -111,6 +138,9 @@ etl_task_run_update(const EtlTaskChange *change)
 	value[16] = etl_arg_text(change->error_detail, &null[16]);
 	value[17] = etl_arg_text(change->error_hint, &null[17]);
 	value[18] = etl_arg_text(change->error_context, &null[18]);
+	value[19] = BoolGetDatum(change->keep_error);
+	value[20] = CStringGetTextDatum(etl_boot_id());
+	null[19] = null[20] = ' ';
 	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE) == 1;
 }
 
@@ -144,18 +174,59 @@ etl_task_run_claim(int64 task_run_id, int pid)
 	return etl_catalog_call(&claim, value, NULL, SPI_OK_UPDATE) == 1;
 }
 
-/* etl_task_run_retry adds the attempt that follows a failed one, to start at due_at. */
+/* etl_task_run_retry adds the attempt that follows a failed one, after that many retries, to start at due_at. */
 void
-etl_task_run_retry(int64 task_run_id, TimestampTz due_at)
+etl_task_run_retry(int64 task_run_id, int retry, TimestampTz due_at)
 {
 	static EtlStatement insert = {
-		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state, ready_at) "
-		"SELECT run_id, task_id, task, kind, attempt + 1, 'retry', $2 FROM etl.task_run WHERE task_run_id = $1",
-		2,
-		{INT8OID, TIMESTAMPTZOID}};
-	Datum value[2] = {Int64GetDatum(task_run_id), TimestampTzGetDatum(due_at)};
+		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state, retry, crashes, ready_at) "
+		"SELECT run_id, task_id, task, kind, attempt + 1, 'retry', $2, "
+		"  CASE WHEN error_sqlstate = 'ZE010' THEN crashes ELSE 0 END, $3 "
+		"FROM etl.task_run WHERE task_run_id = $1",
+		3,
+		{INT8OID, INT4OID, TIMESTAMPTZOID}};
+	Datum value[3] = {Int64GetDatum(task_run_id), Int32GetDatum(retry), TimestampTzGetDatum(due_at)};
 
 	etl_catalog_call(&insert, value, NULL, SPI_OK_INSERT);
+}
+
+/* etl_task_run_settle notes that no attempt follows a failed one by itself; false: that was noted before. */
+bool
+etl_task_run_settle(int64 task_run_id)
+{
+	static EtlStatement update = {
+		"UPDATE etl.task_run SET settled = true WHERE task_run_id = $1 AND NOT settled", 1, {INT8OID}};
+	Datum value = Int64GetDatum(task_run_id);
+
+	return etl_catalog_call(&update, &value, NULL, SPI_OK_UPDATE) == 1;
+}
+
+/* etl_task_run_count_crash notes that the server went down during an attempt. */
+void
+etl_task_run_count_crash(int64 task_run_id)
+{
+	static EtlStatement update = {"UPDATE etl.task_run SET crashes = crashes + 1 WHERE task_run_id = $1", 1, {INT8OID}};
+	Datum value = Int64GetDatum(task_run_id);
+
+	etl_catalog_call(&update, &value, NULL, SPI_OK_UPDATE);
+}
+
+/* etl_task_run_last returns the number of the latest attempt of a run, or 0. */
+int64
+etl_task_run_last(int64 run_id)
+{
+	static EtlStatement get = {"SELECT max(task_run_id) AS last FROM etl.task_run WHERE run_id = $1", 1, {INT8OID}};
+	EtlScope scope;
+	EtlRow row;
+	int64 last;
+	Datum value = Int64GetDatum(run_id);
+
+	etl_catalog_begin(&scope);
+	etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	last = etl_row_int64(&row, "last");
+	etl_catalog_end(&scope);
+	return last;
 }
 
 /* etl_task_run_task returns the definition that an attempt works by, and its run; NULL if there is no such attempt. */
@@ -208,10 +279,10 @@ etl_task_run_gates(int64 run_id, const char *task)
 
 /*
  * etl_task_run_ended lists the attempts of a run that have ended, in that order, and those that wait for their time, with
- * the negative of their number, without those in seen (bigint).
+ * the negative of their number: those after a given one, and without those in seen (bigint).
  */
 int
-etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **line)
+etl_task_run_ended(int64 run_id, int64 after, const Datum *seen, int n_seen, EtlTaskEnd **line)
 {
 	static EtlStatement list = {
 		"SELECT x.seen AS task_run_id, task, attempt, state, ready_at, error_message, message, concat_ws(', ', "
@@ -225,14 +296,15 @@ etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **lin
 		"FROM etl.task_run, LATERAL (SELECT CASE state WHEN 'retry' THEN -task_run_id ELSE task_run_id END) AS x "
 		"(seen) "
 		"WHERE run_id = $1 AND (ended_at IS NOT NULL OR state = 'retry') AND x.seen <> ALL ($2) "
-		"ORDER BY ended_at NULLS LAST, task_run_id",
-		2,
-		{INT8OID, INT8ARRAYOID}};
+		"AND task_run_id > $3 ORDER BY ended_at NULLS LAST, task_run_id",
+		3,
+		{INT8OID, INT8ARRAYOID, INT8OID}};
 	EtlScope scope;
 	int n;
-	Datum value[2] = {Int64GetDatum(run_id),
+	Datum value[3] = {Int64GetDatum(run_id),
 					  PointerGetDatum(construct_array((Datum *) seen, n_seen, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-													  TYPALIGN_DOUBLE))};
+													  TYPALIGN_DOUBLE)),
+					  Int64GetDatum(after)};
 
 	etl_catalog_begin(&scope);
 	n = etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT);

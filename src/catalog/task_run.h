@@ -12,10 +12,14 @@ typedef struct EtlTaskRun
 	int64 task_run_id;
 	int64 task_id;
 	int attempt;
+	int retry;	 /* how many retries it has had */
+	int crashes; /* how often in a row the server went down with it */
+	bool settled;
 	EtlTaskState state;
 	TimestampTz ready_at;
 	TimestampTz ended_at;
 	int worker_pid;
+	char *boot_id;
 	char *error_sqlstate;
 } EtlTaskRun;
 
@@ -31,6 +35,7 @@ typedef struct EtlTaskChange
 	const char *error_detail;
 	const char *error_hint;
 	const char *error_context;
+	bool keep_error; /* leave the error of the row as it is */
 } EtlTaskChange;
 
 /* A task that ended, for the person who waits. */
@@ -46,14 +51,17 @@ typedef struct EtlTaskEnd
 	char *message;
 } EtlTaskEnd;
 
-extern int etl_task_run_current(int64 run_id, EtlTaskRun **line);
+extern EtlTaskRun *etl_task_run_current(int64 run_id, const EtlTaskList *tasks);
 extern bool etl_task_run_update(const EtlTaskChange *change);
 extern bool etl_task_run_progress(const EtlAttempt *attempt);
 extern bool etl_task_run_claim(int64 task_run_id, int pid);
-extern void etl_task_run_retry(int64 task_run_id, TimestampTz due_at);
+extern void etl_task_run_retry(int64 task_run_id, int retry, TimestampTz due_at);
+extern bool etl_task_run_settle(int64 task_run_id);
+extern void etl_task_run_count_crash(int64 task_run_id);
+extern int64 etl_task_run_last(int64 run_id);
 extern EtlTask *etl_task_run_task(int64 task_run_id, int64 *run_id);
 extern EtlTaskList etl_task_run_gates(int64 run_id, const char *task);
-extern int etl_task_run_ended(int64 run_id, const Datum *seen, int n_seen, EtlTaskEnd **line);
+extern int etl_task_run_ended(int64 run_id, int64 after, const Datum *seen, int n_seen, EtlTaskEnd **line);
 extern char *etl_task_run_failures(int64 run_id);
 extern char *etl_task_run_blocked_by(int64 run_id, int pid);
 

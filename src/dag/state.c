@@ -19,9 +19,9 @@ static const int run_next[] = {
 	[ETL_RUN_QUEUED] = BIT(ETL_RUN_RUNNING) | BIT(ETL_RUN_SKIPPED) | BIT(ETL_RUN_CANCELLED) | BIT(ETL_RUN_FAILED),
 	[ETL_RUN_RUNNING] = BIT(ETL_RUN_SUCCESS) | BIT(ETL_RUN_WARNING) | BIT(ETL_RUN_FAILED) | BIT(ETL_RUN_CANCELLED),
 	[ETL_RUN_SUCCESS] = 0,
-	[ETL_RUN_WARNING] = 0,
-	[ETL_RUN_FAILED] = 0,
-	[ETL_RUN_CANCELLED] = 0,
+	[ETL_RUN_WARNING] = BIT(ETL_RUN_QUEUED),
+	[ETL_RUN_FAILED] = BIT(ETL_RUN_QUEUED),
+	[ETL_RUN_CANCELLED] = BIT(ETL_RUN_QUEUED),
 	[ETL_RUN_SKIPPED] = 0,
 };
 
@@ -42,7 +42,7 @@ static const int task_next[] = {
 	[ETL_TASK_RETRY] = BIT(ETL_TASK_READY) | BIT(ETL_TASK_CANCELLED),
 	[ETL_TASK_SUCCESS] = 0,
 	[ETL_TASK_WARNING] = 0,
-	[ETL_TASK_FAILED] = 0,
+	[ETL_TASK_FAILED] = BIT(ETL_TASK_WARNING),
 	[ETL_TASK_UPSTREAM_FAILED] = 0,
 	[ETL_TASK_SKIPPED] = 0,
 	[ETL_TASK_CANCELLED] = 0,
@@ -78,11 +78,11 @@ etl_state_run(const char *name)
 	return index_of(name, run_name, lengthof(run_name));
 }
 
-/* etl_state_run_ended says whether nothing follows a run state. */
+/* etl_state_run_ended says whether nothing follows a run state by itself. */
 bool
 etl_state_run_ended(EtlRunState state)
 {
-	return run_next[state] == 0;
+	return state != ETL_RUN_QUEUED && state != ETL_RUN_RUNNING;
 }
 
 /* etl_state_run_may says whether one run state may follow another. */
@@ -106,11 +106,11 @@ etl_state_task(const char *name)
 	return index_of(name, task_name, lengthof(task_name));
 }
 
-/* etl_state_task_ended says whether nothing follows a task state. */
+/* etl_state_task_ended says whether the work of a task state is over. */
 bool
 etl_state_task_ended(EtlTaskState state)
 {
-	return task_next[state] == 0;
+	return state >= ETL_TASK_SUCCESS;
 }
 
 /* etl_state_task_may says whether one task state may follow another. */

@@ -10,9 +10,9 @@ typedef enum EtlRunState
 	ETL_RUN_QUEUED,	 /* -> RUNNING, SKIPPED, CANCELLED, FAILED */
 	ETL_RUN_RUNNING, /* -> SUCCESS, WARNING, FAILED, CANCELLED */
 	ETL_RUN_SUCCESS,
-	ETL_RUN_WARNING,
-	ETL_RUN_FAILED,
-	ETL_RUN_CANCELLED,
+	ETL_RUN_WARNING,   /* -> QUEUED (etl.retry_run) */
+	ETL_RUN_FAILED,	   /* -> QUEUED */
+	ETL_RUN_CANCELLED, /* -> QUEUED */
 	ETL_RUN_SKIPPED
 } EtlRunState;
 
@@ -24,7 +24,7 @@ typedef enum EtlTaskState
 	ETL_TASK_RETRY,	  /* for its time -> READY, CANCELLED */
 	ETL_TASK_SUCCESS,
 	ETL_TASK_WARNING,
-	ETL_TASK_FAILED, /* a next attempt, if there is one, is a row of its own */
+	ETL_TASK_FAILED, /* -> WARNING (on_failure => 'use_last'); a next attempt is a row of its own */
 	ETL_TASK_UPSTREAM_FAILED,
 	ETL_TASK_SKIPPED,
 	ETL_TASK_CANCELLED

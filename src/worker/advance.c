@@ -1,13 +1,17 @@
 /*
  * advance.c
- *		What the scheduler does for one run: find lost workers, plan retries, let waiting tasks become ready, choose the
- *		next ones, end the run. Every function runs inside a transaction of the scheduler and starts no process.
+ *		What the scheduler does for one run: find lost workers, plan retries, let waiting tasks become ready, end the run.
+ *		Every function runs inside a transaction of the scheduler and starts no process.
  */
 #include "postgres.h"
 
-#include "errors.h"
+#include "access/htup_details.h"
+#include "catalog/pg_authid.h"
+#include "notify/alert.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "worker/advance.h"
+#include "worker/boot.h"
 #include "worker/retry.h"
 #include "worker/slot.h"
 #include "worker/transition.h"
@@ -46,6 +50,20 @@ fail(EtlAdvance *advance, int node, const char *sqlstate, const char *message, c
 	current->error_sqlstate = pstrdup(sqlstate);
 }
 
+/* lost_with_server fails an attempt that went down with its server. */
+static void
+lost_with_server(EtlAdvance *advance, int node)
+{
+	EtlTaskRun *current = &advance->current[node];
+
+	fail(advance, node, "ZE010", "the server went down, or was replaced by its standby, during the attempt",
+		 "The server log says more. The task is repeated unless this happens three times in a row.");
+	if (current->state != ETL_TASK_FAILED)
+		return;
+	etl_task_run_count_crash(current->task_run_id);
+	current->crashes++;
+}
+
 /* find_lost_worker fails an attempt that is running with nobody alive to work on it. */
 static void
 find_lost_worker(EtlAdvance *advance, int node)
@@ -56,6 +74,8 @@ find_lost_worker(EtlAdvance *advance, int node)
 		return;
 	if (etl_slot_is_alive(current))
 		advance->n_running++;
+	else if (current->boot_id == NULL || strcmp(current->boot_id, etl_boot_id()) != 0)
+		lost_with_server(advance, node);
 	else if (current->worker_pid == 0)
 		fail(advance, node, "ZE008", "the worker of the attempt did not start",
 			 "The server log says why; the owner of the task must be allowed to log in.");
@@ -64,19 +84,60 @@ find_lost_worker(EtlAdvance *advance, int node)
 			 "It was terminated or crashed; the server log says more.");
 }
 
-/* plan_retry adds the next attempt after one that failed, if there is to be one. */
+/* next_attempt says whether and when a failed task is tried again, and after how many retries. */
+static bool
+next_attempt(const EtlTask *task, const EtlTaskRun *current, int *retry, TimestampTz *due_at)
+{
+	if (strcmp(current->error_sqlstate, "ZE010") != 0)
+	{
+		*retry = current->retry + 1;
+		return etl_retry_due(task, current->retry, current->error_sqlstate, current->ended_at, due_at);
+	}
+	*retry = current->retry;
+	*due_at = current->ended_at;
+	return current->crashes < ETL_MAX_CRASHES && etl_retry_after_crash(task);
+}
+
+/* settle decides what a failure means that no attempt follows, and tells whoever wants to hear of it. */
+static void
+settle(EtlAdvance *advance, int node)
+{
+	const EtlTask *task = advance->run->tasks.task[node];
+	EtlTaskRun *current = &advance->current[node];
+	EtlTaskChange change = {
+		.task_run_id = current->task_run_id, .from = ETL_TASK_FAILED, .to = ETL_TASK_WARNING, .keep_error = true};
+
+	current->settled = true;
+	if (!etl_task_run_settle(current->task_run_id))
+		return;
+	if (task->kind == ETL_TASK_EXTRACT && strcmp(task->on_failure, "use_last") == 0 && etl_transition_task(&change))
+	{
+		current->state = ETL_TASK_WARNING;
+		etl_alert_task(ETL_ALERT_TASK_STALE, current->task_run_id, NULL);
+	}
+	else if (current->crashes >= ETL_MAX_CRASHES)
+		etl_alert_task(ETL_ALERT_TASK_HELD, current->task_run_id, NULL);
+	else
+		etl_alert_task(ETL_ALERT_TASK_FAILED, current->task_run_id, NULL);
+}
+
+/* plan_retry adds the next attempt after one that failed, or settles that there is none. */
 static void
 plan_retry(EtlAdvance *advance, int node)
 {
 	EtlTaskRun *current = &advance->current[node];
+	int retry;
 	TimestampTz due_at;
 
-	if (current->state != ETL_TASK_FAILED || current->error_sqlstate == NULL || advance->run->cancel_requested)
+	if (current->state != ETL_TASK_FAILED || current->settled || current->error_sqlstate == NULL ||
+		advance->run->cancel_requested)
 		return;
-	if (!etl_retry_due(advance->run->tasks.task[node], current->attempt, current->error_sqlstate, current->ended_at,
-					   &due_at))
+	if (!next_attempt(advance->run->tasks.task[node], current, &retry, &due_at))
+	{
+		settle(advance, node);
 		return;
-	etl_task_run_retry(current->task_run_id, due_at);
+	}
+	etl_task_run_retry(current->task_run_id, retry, due_at);
 	/* The new row's number comes with the next reading; until then the task counts as waiting for its time. */
 	current->state = ETL_TASK_RETRY;
 	current->ready_at = due_at;
@@ -95,6 +156,38 @@ start_retry(EtlAdvance *advance, int node, TimestampTz now)
 		(void) move(advance, node, ETL_TASK_READY);
 	else
 		advance->next_due = Min(advance->next_due, current->task_run_id != 0 ? current->ready_at : now);
+}
+
+/* can_log_in says whether a worker can connect as a role. */
+static bool
+can_log_in(Oid role)
+{
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool result = HeapTupleIsValid(tuple) && ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	return result;
+}
+
+/* check_startable fails a task that has just become ready and could not be given to a worker. */
+static void
+check_startable(EtlAdvance *advance, int node)
+{
+	const EtlTask *task = advance->run->tasks.task[node];
+	const EtlTaskRun *current = &advance->current[node];
+
+	if (!OidIsValid(task->owner))
+		fail(advance, node, "42704", "the owner of the task does not exist any more",
+			 "Give the task another one: etl.alter_task(..., owner => 'role').");
+	else if (!can_log_in(task->owner))
+		fail(advance, node, "28000", psprintf("the owner of the task, \"%s\", may not log in", task->owner_name),
+			 "Tasks connect as their owner: ALTER ROLE ... LOGIN, or give the task another owner.");
+	else if (current->crashes >= ETL_MAX_CRASHES)
+		fail(advance, node, "ZE011", "the task is held back: the server went down during its last three attempts",
+			 "Find out why, then change the task, or let it try once more with etl.retry_run.");
+	if (current->state == ETL_TASK_FAILED)
+		settle(advance, node);
 }
 
 /* wake_waiting decides about the tasks that wait for others, until nothing changes any more. */
@@ -121,10 +214,9 @@ wake_waiting(EtlAdvance *advance)
 			next = etl_state_next(etl_state_trigger(run->tasks.task[node]->trigger_rule), upstream, n);
 			if (next == ETL_TASK_WAITING || !move(advance, node, next))
 				continue;
-			changed = changed || etl_state_task_ended(next);
-			if (next == ETL_TASK_READY && !OidIsValid(run->tasks.task[node]->owner))
-				fail(advance, node, "42704", "the owner of the task does not exist any more",
-					 "Give the task another one: etl.alter_task(..., owner => 'role').");
+			if (next == ETL_TASK_READY)
+				check_startable(advance, node);
+			changed = changed || etl_state_task_ended(advance->current[node].state);
 		}
 	}
 	pfree(upstream);
@@ -178,27 +270,11 @@ etl_advance_run(EtlAdvance *advance)
 	end_run(advance);
 }
 
-/* etl_advance_pick chooses up to max ready tasks, higher priority first, and marks them running. Returns how many. */
-int
-etl_advance_pick(const EtlAdvance *advance, int *node, int max)
+/* etl_advance_start marks a ready task as running, before its worker is started; false if it is not ready any more. */
+bool
+etl_advance_start(EtlAdvance *advance, int node)
 {
-	EtlAdvance *changing = (EtlAdvance *) advance;
-	int n = 0;
-
-	max = Min(max, advance->run->pipeline->max_parallel - advance->n_running);
-	while (n < max)
-	{
-		int best = -1;
-
-		for (int i = 0; i < advance->run->tasks.n; i++)
-			if (advance->current[i].state == ETL_TASK_READY &&
-				(best < 0 || advance->run->tasks.task[i]->priority > advance->run->tasks.task[best]->priority))
-				best = i;
-		if (best < 0 || !move(changing, best, ETL_TASK_RUNNING))
-			break;
-		node[n++] = best;
-	}
-	return n;
+	return advance->current[node].state == ETL_TASK_READY && move(advance, node, ETL_TASK_RUNNING);
 }
 
 /* etl_advance_cancel cancels what has not started and interrupts what has. */

@@ -5,6 +5,9 @@
 #include "catalog/run.h"
 #include "catalog/task_run.h"
 
+/* A task during whose attempts the server went down so many times in a row is held back. */
+#define ETL_MAX_CRASHES 3
+
 /* What a step of a run asks of the scheduler. */
 typedef struct EtlAdvance
 {
@@ -16,7 +19,7 @@ typedef struct EtlAdvance
 } EtlAdvance;
 
 extern void etl_advance_run(EtlAdvance *advance);
-extern int etl_advance_pick(const EtlAdvance *advance, int *node, int max);
+extern bool etl_advance_start(EtlAdvance *advance, int node);
 extern void etl_advance_cancel(EtlAdvance *advance);
 
 #endif /* ETL_ADVANCE_H */

@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "catalog/task_run.h"
 #include "errors.h"
+#include "miscadmin.h"
 #include "fault.h"
 #include "pgstat.h"
 #include "utils/guc.h"
@@ -22,6 +23,8 @@
 void
 etl_attempt_step(EtlAttempt *attempt)
 {
+	/* See finish() in executor.c. */
+	CHECK_FOR_INTERRUPTS();
 	if (!etl_task_run_progress(attempt))
 		ereport(ERROR,
 				(errcode(ERRCODE_ETL_STALE_ATTEMPT),

@@ -8,11 +8,16 @@
  */
 #include "postgres.h"
 
+#include <time.h>
+
 #include "access/xact.h"
+#include "catalog/extension.h"
 #include "errors.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -22,19 +27,74 @@
 #include "worker/bgw.h"
 #include "worker/context.h"
 #include "worker/lock.h"
+#include "worker/remote.h"
 #include "worker/transition.h"
 #include "worker/work.h"
 
 extern PGDLLEXPORT void etl_executor_main(Datum arg);
 
-static volatile sig_atomic_t timed_out = false;
+/* How long a cancelled statement may take to notice before its connections are cut, and how often that is looked at. */
+#define PATIENCE_SECONDS 1
+#define LOOK_AGAIN_MS 500
 
-/* on_timeout cancels the running statement, as a user would. Runs in a signal handler. */
+static volatile sig_atomic_t timed_out = false;
+static volatile sig_atomic_t terminated = false;
+static volatile sig_atomic_t working = false; /* what is at work may be interrupted */
+static volatile time_t interrupted_at = 0;
+
+/*
+ * interrupt cancels the running statement. A foreign data wrapper that sits in its client library and does not look for
+ * interrupts (mysql_fdw) is woken by cutting its connection: the error, or the end, that it then sees comes before the
+ * cancel that is pending. Runs in a signal handler.
+ */
+static void
+interrupt(void)
+{
+	time_t now = time(NULL);
+
+	if (!working)
+		return;
+	if (interrupted_at == 0)
+		interrupted_at = now;
+	else if (now - interrupted_at >= PATIENCE_SECONDS)
+		etl_remote_cut();
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+/* on_cancel: somebody has cancelled the run or the statement. */
+static void
+on_cancel(SIGNAL_ARGS)
+{
+	int save_errno = errno;
+
+	interrupt();
+	errno = save_errno;
+}
+
+/* on_timeout: the attempt has taken too long. Comes again until it has ended. */
 static void
 on_timeout(void)
 {
 	timed_out = true;
-	kill(MyProcPid, SIGINT);
+	interrupt();
+}
+
+/*
+ * on_terminate: the server is shutting down, or somebody has terminated this worker. The first time the attempt is
+ * cancelled and records that, because what it could not record would look like a crash; the second time it just ends.
+ */
+static void
+on_terminate(SIGNAL_ARGS)
+{
+	int save_errno = errno;
+
+	if (terminated)
+		die(postgres_signal_arg);
+	terminated = true;
+	interrupt();
+	errno = save_errno;
 }
 
 /* begin_step opens a transaction with a snapshot. */
@@ -56,7 +116,8 @@ end_step(void)
 
 /*
  * claim takes the attempt: its lock, its row, its definition. False: it is somebody else's, or was given up meanwhile.
- * Losing this commit in a crash does no harm, so nobody waits for the disk.
+ * The commit waits for the disk, and the scheduler's mark that the attempt is running with it: a task that takes the server
+ * down at once must be seen to have been at work.
  */
 static bool
 claim(int64 task_run_id, EtlWork *work, EtlRunInfo *info)
@@ -66,8 +127,7 @@ claim(int64 task_run_id, EtlWork *work, EtlRunInfo *info)
 	MemoryContext old;
 
 	begin_step();
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
-	if (!etl_catalog_exists() || !etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) ||
+	if (!etl_extension_hold() || !etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) ||
 		!etl_task_run_claim(task_run_id, MyProcPid))
 	{
 		end_step();
@@ -78,7 +138,7 @@ claim(int64 task_run_id, EtlWork *work, EtlRunInfo *info)
 	etl_run_info(run_id, info);
 	etl_work_prepare(work, task, run_id, task_run_id);
 	MemoryContextSwitchTo(old);
-	work->attempt.full_refresh = info->full_refresh;
+	etl_work_of_run(work, info);
 	end_step();
 	return true;
 }
@@ -94,7 +154,7 @@ start_timeout(const EtlTask *task)
 		return;
 	end = DatumGetTimestampTz(
 		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(task->timeout)));
-	enable_timeout_at(RegisterTimeout(USER_TIMEOUT, on_timeout), end);
+	enable_timeout_every(RegisterTimeout(USER_TIMEOUT, on_timeout), end, LOOK_AGAIN_MS);
 }
 
 /* finish puts the state into the step that the work left open, and commits all of it. */
@@ -113,6 +173,8 @@ finish(EtlWork *work, EtlTaskState state)
 		change.error_sqlstate = "ZE003";
 		change.error_message = psprintf("check failed: %s", work->result[0].message);
 	}
+	/* A cancel that has cut a connection must not be overtaken by the commit of what looked like the end of the data. */
+	CHECK_FOR_INTERRUPTS();
 	etl_work_store_results(work);
 	if (!etl_transition_task(&change))
 		ereport(ERROR, (errcode(ERRCODE_ETL_STALE_ATTEMPT),
@@ -138,7 +200,19 @@ record_failure(EtlWork *work, ErrorData *error)
 	};
 
 	begin_step();
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out)
+	if (!etl_extension_hold())
+	{
+		/* DROP EXTENSION takes everything along that could be written to, or finds it as it is. */
+		end_step();
+		return;
+	}
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && terminated)
+	{
+		change.error_sqlstate = "57P01";
+		change.error_message = "the attempt was terminated";
+		change.error_detail = "Its worker was told to end: by a shutdown of the server, or by an administrator.";
+	}
+	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && timed_out)
 	{
 		change.error_sqlstate = "ZE009";
 		change.error_message = "the attempt took longer than the timeout of its task";
@@ -163,9 +237,13 @@ work_on(EtlWork *work)
 	PG_TRY();
 	{
 		start_timeout(work->attempt.task);
+		working = true;
+		if (terminated)
+			interrupt();
+		CHECK_FOR_INTERRUPTS();
 		begin_step();
 		finish(work, etl_work_run(work));
-		pqsignal(SIGINT, SIG_IGN);
+		working = false;
 		QueryCancelPending = false;
 	}
 	PG_CATCH();
@@ -173,7 +251,7 @@ work_on(EtlWork *work)
 		ErrorData *error;
 
 		/* A second cancel must not keep the first from being recorded. */
-		pqsignal(SIGINT, SIG_IGN);
+		working = false;
 		disable_all_timeouts(false);
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(work->attempt.context);
@@ -193,9 +271,13 @@ work_on(EtlWork *work)
 void
 etl_executor_main(Datum arg)
 {
-	EtlBgwParams params = etl_bgw_begin();
+	EtlBgwParams params;
 	EtlWork work;
 	EtlRunInfo info;
+
+	params = etl_bgw_begin();
+	pqsignal(SIGINT, on_cancel);
+	pqsignal(SIGTERM, on_terminate);
 
 	if (claim(params.task_run_id, &work, &info))
 	{

@@ -55,7 +55,7 @@ run_task(EtlRun *run, EtlTask *task, const EtlTaskRun *task_run, const EtlRunInf
 	etl_work_prepare(&work, task, run->run_id, task_run->task_run_id);
 	MemoryContextSetParent(work.attempt.context, CurTransactionContext);
 	work.attempt.is_inline = true;
-	work.attempt.full_refresh = info->full_refresh;
+	etl_work_of_run(&work, info);
 	change.to = run_as_owner(&work);
 	if (change.to == ETL_TASK_FAILED)
 		ereport(ERROR, (errcode(ERRCODE_ETL_CHECK_FAILED),
@@ -73,7 +73,7 @@ static void
 report_tasks(int64 run_id, Datum *told, int *n_told)
 {
 	EtlTaskEnd *end;
-	int n = etl_task_run_ended(run_id, told, *n_told, &end);
+	int n = etl_task_run_ended(run_id, 0, told, *n_told, &end);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -105,6 +105,21 @@ check_owners(const EtlRun *run)
 	}
 }
 
+/* start_best starts the ready task of the highest priority; false if none is ready. */
+static bool
+start_best(EtlAdvance *advance, int *node)
+{
+	const EtlTaskList *tasks = &advance->run->tasks;
+	int best = -1;
+
+	for (int i = 0; i < tasks->n; i++)
+		if (advance->current[i].state == ETL_TASK_READY &&
+			(best < 0 || tasks->task[i]->priority > tasks->task[best]->priority))
+			best = i;
+	*node = best;
+	return best >= 0 && etl_advance_start(advance, best);
+}
+
 /* run_all does the tasks of a run, each as soon as what it depends on has ended. */
 static void
 run_all(EtlAdvance *advance, const EtlRunInfo *info)
@@ -117,9 +132,9 @@ run_all(EtlAdvance *advance, const EtlRunInfo *info)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		(void) etl_task_run_current(run_id, &advance->current);
+		advance->current = etl_task_run_current(run_id, &advance->run->tasks);
 		etl_advance_run(advance);
-		if (advance->ended || etl_advance_pick(advance, &node, 1) == 0)
+		if (advance->ended || !start_best(advance, &node))
 			break;
 		run_task(advance->run, advance->run->tasks.task[node], &advance->current[node], info);
 		report_tasks(run_id, told, &n_told);
@@ -144,7 +159,6 @@ etl_inline_run(const EtlRequest *request)
 	(void) etl_transition_run(run_id, ETL_RUN_QUEUED, ETL_RUN_RUNNING, NULL);
 	advance.run = etl_run_load(run_id);
 	check_owners(advance.run);
-	advance.run->pipeline->max_parallel = 1;
 	etl_run_info(run_id, &info);
 	etl_context_set(&info);
 	PG_TRY();

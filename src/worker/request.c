@@ -6,7 +6,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "catalog/run.h"
 #include "errors.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -20,6 +19,7 @@
 #include "utils/timestamp.h"
 #include "worker/bgw.h"
 #include "worker/request.h"
+#include "worker/serve.h"
 
 #define REPLY_TEXT 1024
 
@@ -82,7 +82,7 @@ push_tasks(JsonbParseState **state, const EtlNames *tasks)
 	pushJsonbValue(state, WJB_END_ARRAY, NULL);
 }
 
-/* etl_request_make writes a request as the object that etl_run_create takes. */
+/* etl_request_make writes a request as the object that etl_serve takes. */
 Jsonb *
 etl_request_make(const EtlRequest *request)
 {
@@ -90,7 +90,12 @@ etl_request_make(const EtlRequest *request)
 	JsonbValue *result;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "pipeline", request->pipeline);
+	push_text(&state, "kind", psprintf("%d", request->kind));
+	if (request->run_id != 0)
+		push_text(&state, "run_id", psprintf(INT64_FORMAT, request->run_id));
+	push_text(&state, "latest", request->latest ? "true" : "false");
+	if (request->pipeline != NULL)
+		push_text(&state, "pipeline", request->pipeline);
 	push_text(&state, "mode", request->is_inline ? "inline" : "background");
 	push_text(&state, "full_refresh", request->full_refresh ? "true" : "false");
 	if (request->waiter != 0)
@@ -178,8 +183,8 @@ wait_for_reply(Segment *segment, BackgroundWorkerHandle *handle)
 }
 
 /*
- * etl_request_submit creates a run through a worker and returns its number and state (queued or skipped). Errors of the
- * worker are raised here.
+ * etl_request_submit has a request served by a worker and returns the number of the run (0: there is none) and its state.
+ * Errors of the worker are raised here.
  */
 int64
 etl_request_submit(const EtlRequest *request, EtlRunState *state)
@@ -226,7 +231,10 @@ wake_caller(int pid)
 		SetLatch(&proc->procLatch);
 }
 
-/* etl_request_serve creates the run of a request and answers. Runs in a worker, outside of a transaction. */
+/*
+ * etl_request_serve does what a request asks for and answers; 0: there is none. Runs in a worker, outside of a
+ * transaction.
+ */
 void
 etl_request_serve(uint32 handle)
 {
@@ -236,9 +244,9 @@ etl_request_serve(uint32 handle)
 	Segment *segment;
 	int pid;
 
-	dsm = dsm_attach(handle);
+	dsm = handle != 0 ? dsm_attach(handle) : NULL;
 	if (dsm == NULL)
-		return; /* the caller has given up */
+		return; /* nobody asks, or the caller has given up */
 	dsm_pin_mapping(dsm);
 	segment = dsm_segment_address(dsm);
 	pid = segment->pid;
@@ -249,7 +257,7 @@ etl_request_serve(uint32 handle)
 		StartTransactionCommand();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		request = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(segment->request)));
-		segment->run_id = etl_run_create(request, segment->caller, &segment->state);
+		segment->run_id = etl_serve(request, segment->caller, &segment->state);
 		PopActiveSnapshot();
 		CommitTransactionCommand();
 	}

@@ -12,9 +12,20 @@
 #include "dag/state.h"
 #include "etl_ext.h"
 
-/* What run_pipeline and execute_pipeline were called with. */
+typedef enum EtlRequestKind
+{
+	ETL_REQUEST_RUN,	/* a new run */
+	ETL_REQUEST_DUE,	/* the runs that the pipeline's schedule has due */
+	ETL_REQUEST_RETRY,	/* a run that has ended, again */
+	ETL_REQUEST_RECOVER /* nothing but a scheduler */
+} EtlRequestKind;
+
+/* What run_pipeline, execute_pipeline, retry_run and recover were called with. */
 typedef struct EtlRequest
 {
+	EtlRequestKind kind;
+	int64 run_id; /* retry */
+	bool latest;  /* retry: by the definitions of now */
 	const char *pipeline;
 	Jsonb *params;	/* NULL: none */
 	EtlNames tasks; /* name == NULL: all */

@@ -4,8 +4,8 @@
 
 #include "etl_ext.h"
 
-extern bool etl_retry_class(const char *sqlstate);
-extern bool etl_retry_due(const EtlTask *task, int attempt, const char *sqlstate, TimestampTz ended_at,
+extern bool etl_retry_due(const EtlTask *task, int retry, const char *sqlstate, TimestampTz ended_at,
 						  TimestampTz *due_at);
+extern bool etl_retry_after_crash(const EtlTask *task);
 
 #endif /* ETL_RETRY_H */

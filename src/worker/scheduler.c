@@ -1,291 +1,230 @@
 /*
  * scheduler.c
- *		The scheduler of a database: a dynamic background worker, started by a request for a run, unique by a lock, gone
- *		when no run is left.
+ *		The scheduler of a database: a dynamic background worker, unique by a lock, gone when there is nothing left to do.
+ *		Started by a request for a run, by the launcher, or by a change that needs one.
  *
  * All it knows is in etl.run and etl.task_run; a new scheduler continues where a former one ended. Between its steps it
- * is in no transaction. A run whose handling raises an error is ended as failed, so that it cannot stop the others.
+ * is in no transaction, and it sleeps until something is due or somebody wakes it. A run whose handling raises an error is
+ * ended as failed, so that it cannot stop the others.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pipeline.h"
-#include "guc.h"
+#include "catalog/spi.h"
 #include "miscadmin.h"
+#include "notify/alert.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "utils/builtins.h"
-#include "utils/guc.h"
-#include "utils/hsearch.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "worker/advance.h"
 #include "worker/bgw.h"
+#include "worker/chores.h"
+#include "worker/known.h"
+#include "worker/launcher.h"
 #include "worker/lock.h"
 #include "worker/request.h"
 #include "worker/slot.h"
+#include "worker/start.h"
+#include "worker/step.h"
 #include "worker/transition.h"
 
 extern PGDLLEXPORT void etl_scheduler_main(Datum arg);
 
-/* The definition of a run never changes, so that it is read once. */
-typedef struct Known
-{
-	int64 run_id; /* hash key */
-	EtlRun *run;
-	MemoryContext context;
-} Known;
-
-static HTAB *known;
-static bool out_of_workers = false;
-
-/* Longest time between two looks at the tables, in ms, when no signal comes: with and without a session that waits. */
-#define TICK_WAITED_FOR 100
-#define TICK_ALONE 1000
-
 /*
- * begin_step opens a transaction. What it commits are changes of state that a crash may lose without harm: the work
- * itself commits in the executors. So nobody waits for the disk.
+ * Longest time between two looks at a run of which no signal comes, in ms: with tasks at work, and with tasks that only
+ * wait for their time. The latter is a safety net.
  */
-static void
-begin_step(void)
+#define LOOK_AT_WORK 1000
+#define LOOK_WAITING 30000
+/* Longest sleep: while somebody waits for a run, whose death is only seen by his lock, and when workers are short. */
+#define SLEEP_WAITED_FOR 1000
+#define SLEEP_SHORT_OF_WORKERS 100
+
+/* after returns the moment that many ms from now. */
+static TimestampTz
+after(int ms)
 {
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	(void) set_config_option("synchronous_commit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ms);
 }
 
-/* end_step commits it. */
-static void
-end_step(void)
+/* timeout_of returns when a run has to be cancelled by its run_timeout; DT_NOEND: never. */
+static TimestampTz
+timeout_of(const EtlRunLine *line, const EtlRun *run)
 {
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-}
-
-/* know returns a run with its definition. */
-static EtlRun *
-know(const EtlRunLine *line)
-{
-	bool found;
-	Known *entry = hash_search(known, &line->run_id, HASH_ENTER, &found);
-
-	if (!found)
-	{
-		MemoryContext old;
-
-		entry->run = NULL;
-		entry->context = AllocSetContextCreate(TopMemoryContext, "etl run", ALLOCSET_DEFAULT_SIZES);
-		old = MemoryContextSwitchTo(entry->context);
-		entry->run = etl_run_load(line->run_id);
-		MemoryContextSwitchTo(old);
-	}
-	if (entry->run == NULL)
-		elog(ERROR, "the definition of run " INT64_FORMAT " cannot be read", line->run_id);
-	entry->run->state = line->state;
-	entry->run->cancel_requested = line->cancel_requested;
-	return entry->run;
-}
-
-/* forget frees what is known of a run. */
-static void
-forget(int64 run_id)
-{
-	bool found;
-	Known *entry = hash_search(known, &run_id, HASH_FIND, &found);
-
-	if (!found)
-		return;
-	MemoryContextDelete(entry->context);
-	hash_search(known, &run_id, HASH_REMOVE, NULL);
+	if (run->pipeline->run_timeout == NULL || line->state != ETL_RUN_RUNNING)
+		return DT_NOEND;
+	return DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(line->started_at),
+												   IntervalPGetDatum(run->pipeline->run_timeout)));
 }
 
 /* reason_to_cancel says why a run has to be cancelled that nobody has cancelled yet, or returns NULL. */
 static const char *
-reason_to_cancel(const EtlRunLine *line)
+reason_to_cancel(const EtlRunLine *line, const EtlRun *run)
 {
+	if (line->cancel_requested)
+		return NULL;
 	if (line->waiter != 0 && !etl_lock_is_held(ETL_LOCK_WAITER, line->waiter))
 		return "the session that waited for the run has given up";
-	if (line->run_timeout != NULL && line->state == ETL_RUN_RUNNING)
-	{
-		Datum end = DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(line->started_at),
-										IntervalPGetDatum(line->run_timeout));
-
-		if (DatumGetTimestampTz(end) <= GetCurrentTimestamp())
-			return "the run took longer than run_timeout";
-	}
+	if (timeout_of(line, run) <= GetCurrentTimestamp())
+		return "the run took longer than run_timeout";
 	return NULL;
 }
 
-/* is_first says whether no older run of the same pipeline is in the list. */
+/*
+ * is_next says whether a queued run is the one to begin: no other run of its pipeline is running, and none that waits is
+ * older. Runs of a backfill are created when they may begin.
+ */
 static bool
-is_first(const EtlRunLine *line, int n)
+is_next(const EtlRunLine *line, int n, int i)
 {
-	for (int i = 0; i < n; i++)
-		if (line[i].pipeline_id == line[n].pipeline_id)
+	if (line[i].backfill_id != 0)
+		return true;
+	for (int j = 0; j < n; j++)
+		if (j != i && line[j].pipeline_id == line[i].pipeline_id && line[j].backfill_id == 0 &&
+			(line[j].state == ETL_RUN_RUNNING || j < i))
 			return false;
 	return true;
 }
 
-/* admit moves a queued run on, if it may; false if it still waits. */
+/* admit moves a queued run on, if it may; false if it still waits, or was cancelled. */
 static bool
-admit(EtlRun *run, bool first)
+admit(EtlKnown *known, EtlRunLine *line, bool is_next_run)
 {
+	EtlRun *run = known->run;
+
 	if (run->cancel_requested)
 	{
 		EtlAdvance advance = {.run = run};
 
-		if (etl_task_run_current(run->run_id, &advance.current) == run->tasks.n)
-			etl_advance_cancel(&advance);
+		etl_known_read_tasks(known);
+		advance.current = known->current;
+		etl_advance_cancel(&advance);
 		(void) etl_transition_run(run->run_id, ETL_RUN_QUEUED, ETL_RUN_CANCELLED, NULL);
 		return false;
 	}
-	if (!first || !etl_transition_run(run->run_id, ETL_RUN_QUEUED, ETL_RUN_RUNNING, NULL))
+	if (!is_next_run || !etl_transition_run(run->run_id, ETL_RUN_QUEUED, ETL_RUN_RUNNING, NULL))
 		return false;
-	run->state = ETL_RUN_RUNNING;
+	run->state = line->state = ETL_RUN_RUNNING;
+	line->started_at = GetCurrentTimestamp();
 	return true;
 }
 
-/* give_back makes tasks ready again for which the server had no worker, and says so once. */
+/* check_deadline raises the alert for a run that is not done in time. */
 static void
-give_back(EtlAdvance *advance, const int *node, int n)
+check_deadline(EtlRunLine *line)
 {
-	begin_step();
-	for (int i = 0; i < n; i++)
-	{
-		EtlTaskChange change = {
-			.task_run_id = advance->current[node[i]].task_run_id,
-			.from = ETL_TASK_RUNNING,
-			.to = ETL_TASK_READY,
-		};
-
-		(void) etl_transition_task(&change);
-	}
-	end_step();
-	if (!out_of_workers)
-		ereport(LOG, (errmsg("etl_ext: no free background worker, tasks wait for one"),
-					  errhint("max_worker_processes is %d.", max_worker_processes)));
-	out_of_workers = true;
+	if (line->deadline_at > GetCurrentTimestamp())
+		return;
+	if (etl_run_deadline_missed(line->run_id))
+		etl_alert_run(ETL_ALERT_DEADLINE_MISSED, line->run_id, NULL);
+	line->deadline_at = DT_NOEND;
 }
 
-/* start_workers starts executors for the chosen tasks, after their state was committed. */
-static void
-start_workers(EtlAdvance *advance, const int *node, int n)
-{
-	for (int i = 0; i < n; i++)
-	{
-		if (!etl_slot_start(advance->run->tasks.task[node[i]], &advance->current[node[i]]))
-		{
-			give_back(advance, node + i, n - i);
-			return;
-		}
-	}
-	/* All of them: the shortage is over, and the next one is told of again. */
-	out_of_workers = false;
-}
-
-/* read_tasks reads the states of a run's tasks into a context that outlives the transaction. */
-static void
-read_tasks(EtlAdvance *advance, MemoryContext context)
-{
-	MemoryContext old = MemoryContextSwitchTo(context);
-
-	if (etl_task_run_current(advance->run->run_id, &advance->current) != advance->run->tasks.n)
-		elog(ERROR, "run " INT64_FORMAT " has lost some of its tasks", advance->run->run_id);
-	MemoryContextSwitchTo(old);
-}
-
-/* step_run does all that can be done for one run now. Returns when to look again, DT_NOEND for no time of its own. */
+/* look_again says when a run has to be looked at again if no signal comes. */
 static TimestampTz
-step_run(const EtlRunLine *line, bool first, bool *free_worker)
+look_again(const EtlKnown *known, const EtlRunLine *line, const EtlAdvance *advance)
 {
-	MemoryContext context = CurrentMemoryContext;
-	EtlAdvance advance = {.next_due = DT_NOEND};
-	int node[64];
-	int n = 0;
-	const char *reason;
+	TimestampTz next = Min(advance->next_due, line->deadline_at);
 
-	begin_step();
-	advance.run = know(line);
-	reason = line->cancel_requested ? NULL : reason_to_cancel(line);
+	next = Min(next, timeout_of(line, known->run));
+	return Min(next, after(advance->n_running > 0 ? LOOK_AT_WORK : LOOK_WAITING));
+}
+
+/* advance_run takes a running run as far as it goes, inside a transaction; true if it has ended. */
+static bool
+advance_run(EtlKnown *known, EtlRunLine *line)
+{
+	EtlAdvance advance = {.run = known->run};
+
+	etl_known_read_tasks(known);
+	advance.current = known->current;
+	if (known->run->cancel_requested)
+		etl_advance_cancel(&advance);
+	etl_advance_run(&advance);
+	known->next_look = look_again(known, line, &advance);
+	return advance.ended;
+}
+
+/* step_run does for one run what can be done now without starting workers. */
+static void
+step_run(EtlRunLine *line, int n, int i)
+{
+	EtlKnown *known;
+	const char *reason;
+	bool ended = false;
+
+	etl_step_begin();
+	known = etl_known_get(&line[i]);
+	check_deadline(&line[i]);
+	reason = reason_to_cancel(&line[i], known->run);
 	if (reason != NULL)
 	{
 		/* The tasks are interrupted by the next step: by then they can see that the run is to be cancelled. */
-		(void) etl_run_cancel(line->run_id, reason);
-		end_step();
-		return GetCurrentTimestamp();
+		(void) etl_run_cancel(line[i].run_id, reason);
+		known->next_look = DT_NOBEGIN;
 	}
-	if (advance.run->state == ETL_RUN_QUEUED && !admit(advance.run, first))
+	else if (known->run->state == ETL_RUN_RUNNING || admit(known, &line[i], is_next(line, n, i)))
+		ended = advance_run(known, &line[i]);
+	else
+		known->next_look = Min(line[i].deadline_at, after(LOOK_WAITING));
+	etl_step_end();
+	if (ended)
 	{
-		end_step();
-		return DT_NOEND;
+		etl_chores_run_ended(&line[i]);
+		etl_known_forget(line[i].run_id);
 	}
-	read_tasks(&advance, context);
-	if (advance.run->cancel_requested)
-		etl_advance_cancel(&advance);
-	etl_advance_run(&advance);
-	if (!advance.ended && *free_worker)
-		n = etl_advance_pick(&advance, node, Min(lengthof(node), etl_max_workers - etl_slot_count()));
-	end_step();
-	MemoryContextSwitchTo(context);
-	if (n > 0)
-	{
-		start_workers(&advance, node, n);
-		*free_worker = !out_of_workers;
-	}
-	if (advance.ended)
-	{
-		/* Look again at once: another run may have waited for this one, or there is nothing left to do. */
-		forget(line->run_id);
-		return GetCurrentTimestamp();
-	}
-	return advance.next_due;
 }
 
 /* cancel_rest cancels the tasks of a run that have not started and interrupts those that have. */
 static void
-cancel_rest(int64 run_id)
+cancel_rest(const EtlRunLine *line)
 {
-	EtlTaskRun *current;
-	int n = etl_task_run_current(run_id, &current);
+	EtlKnown *known = etl_known_get(line);
+	EtlAdvance advance = {.run = known->run};
 
-	for (int i = 0; i < n; i++)
-	{
-		EtlTaskChange change = {
-			.task_run_id = current[i].task_run_id, .from = current[i].state, .to = ETL_TASK_CANCELLED};
-
-		if (current[i].state == ETL_TASK_RUNNING)
-			etl_slot_cancel(&current[i]);
-		else if (!etl_state_task_ended(current[i].state))
-			(void) etl_transition_task(&change);
-	}
+	etl_known_read_tasks(known);
+	advance.current = known->current;
+	etl_advance_cancel(&advance);
 }
 
 /* give_up ends a run that cannot be handled. Called from an error handler, after the abort. */
 static void
 give_up(const EtlRunLine *line, const char *message)
 {
-	forget(line->run_id);
-	begin_step();
+	etl_known_forget(line->run_id);
+	etl_step_begin();
 	(void) etl_transition_run(line->run_id, line->state, ETL_RUN_FAILED, message);
-	cancel_rest(line->run_id);
-	end_step();
+	etl_step_end();
+	/* What follows may be what cannot be read. */
+	PG_TRY();
+	{
+		etl_step_begin();
+		cancel_rest(line);
+		etl_step_end();
+	}
+	PG_CATCH();
+	{
+		EmitErrorReport();
+		FlushErrorState();
+		AbortCurrentTransaction();
+	}
+	PG_END_TRY();
+	etl_known_forget(line->run_id);
 }
 
 /* step_guarded keeps an error in one run away from the others. */
-static TimestampTz
-step_guarded(const EtlRunLine *line, bool first, bool *free_worker)
+static void
+step_guarded(EtlRunLine *line, int n, int i)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	volatile TimestampTz due = DT_NOEND;
 
 	PG_TRY();
 	{
-		due = step_run(line, first, free_worker);
+		step_run(line, n, i);
 	}
 	PG_CATCH();
 	{
@@ -296,71 +235,124 @@ step_guarded(const EtlRunLine *line, bool first, bool *free_worker)
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
-		give_up(line, error->message);
+		give_up(&line[i], error->message);
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
-	return due;
 }
 
-/* list_runs reads the runs that have not ended; -1 when the extension is gone. */
+/* must_look says whether there may be something to do for a run. */
+static bool
+must_look(const EtlRunLine *line)
+{
+	const EtlKnown *known = etl_known_find(line->run_id);
+
+	return known == NULL || known->next_look <= GetCurrentTimestamp() || line->state != known->run->state ||
+		   line->cancel_requested || (line->waiter != 0 && !etl_lock_is_held(ETL_LOCK_WAITER, line->waiter));
+}
+
+/* sweep marks the runs of which an executor has ended. */
+static void
+sweep(void)
+{
+	int64 run_id;
+
+	while (etl_slot_sweep(&run_id))
+	{
+		EtlKnown *known = etl_known_find(run_id);
+
+		if (known != NULL)
+			known->next_look = DT_NOBEGIN;
+	}
+}
+
+/* list_runs reads the runs that have not ended; -1 when the scheduler has to leave: see etl_chores_may_work. */
 static int
 list_runs(EtlRunLine **line)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	int n = -1;
 
-	begin_step();
-	if (etl_catalog_exists())
+	etl_step_begin();
+	if (etl_chores_may_work())
 	{
 		/* The list must outlive the transaction. */
 		MemoryContextSwitchTo(caller);
 		n = etl_run_active(line);
 	}
-	end_step();
-	MemoryContextSwitchTo(caller);
+	etl_step_end();
 	return n;
 }
 
-/* step handles all runs once. Returns the number of runs, -1 when the extension is gone, and how long to sleep in ms. */
-static int
-step(long *sleep)
+/* next_look returns when the first of the runs has to be looked at. */
+static TimestampTz
+next_look(const EtlRunLine *line, int n)
 {
-	TimestampTz due = DT_NOEND;
-	TimestampTz now;
-	EtlRunLine *line;
-	bool free_worker = true;
-	int n = list_runs(&line);
+	TimestampTz next = DT_NOEND;
 
-	*sleep = TICK_ALONE;
-	etl_slot_sweep();
 	for (int i = 0; i < n; i++)
 	{
-		TimestampTz run_due;
+		const EtlKnown *known = etl_known_find(line[i].run_id);
 
-		CHECK_FOR_INTERRUPTS();
-		run_due = step_guarded(&line[i], is_first(line, i), &free_worker);
-		due = Min(due, run_due);
-		if (line[i].waiter != 0 || out_of_workers)
-			*sleep = TICK_WAITED_FOR;
+		/* A run that has just ended, or failed to be handled: another one may have waited for it. */
+		if (known == NULL)
+			return DT_NOBEGIN;
+		next = Min(next, known->next_look);
+		if (line[i].waiter != 0)
+			next = Min(next, after(SLEEP_WAITED_FOR));
 	}
-	now = GetCurrentTimestamp();
-	if (due < now + *sleep * 1000)
-		*sleep = Max((due - now) / 1000, 0);
+	if (n > 0 && etl_start_waits_for_worker())
+		next = Min(next, after(SLEEP_SHORT_OF_WORKERS));
+	return next;
+}
+
+/*
+ * step handles all runs once. Returns the number of runs that were active at its start, -1 when the scheduler has to leave;
+ * next is when to look again.
+ */
+static int
+step(TimestampTz *next)
+{
+	EtlRunLine *line;
+	int n;
+
+	sweep();
+	n = list_runs(&line);
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (must_look(&line[i]))
+			step_guarded(line, n, i);
+	}
+	if (n > 0)
+		etl_start_ready();
+	*next = next_look(line, n);
 	return n;
 }
 
-/* schedule works until no run is left; false when the extension is gone. */
+/* sleep_until waits for a signal or a moment. */
+static void
+sleep_until(TimestampTz next)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long ms = 0;
+
+	if (next > now)
+		ms = Min((Min(next, after(LOOK_WAITING)) - now) / 1000 + 1, LOOK_WAITING);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
+}
+
+/* schedule works until there is nothing left to do; false when the scheduler has to leave. */
 static bool
-schedule(void)
+schedule(TimestampTz *next)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "etl scheduler step", ALLOCSET_DEFAULT_SIZES);
 
 	for (;;)
 	{
-		long sleep;
 		int n;
+		bool chores;
 
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -371,12 +363,16 @@ schedule(void)
 		/* Reset before looking: what happens from here on sets it again. */
 		ResetLatch(MyLatch);
 		MemoryContextSwitchTo(context);
-		n = step(&sleep);
+		chores = etl_chores_do();
+		n = step(next);
+		*next = Min(*next, etl_chores_next());
 		MemoryContextReset(context);
-		if (n <= 0)
-			return n == 0;
+		if (n < 0)
+			return false;
+		if (n == 0 && !chores)
+			return true;
 		pgstat_report_stat(false);
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, sleep, PG_WAIT_EXTENSION);
+		sleep_until(*next);
 	}
 }
 
@@ -389,8 +385,34 @@ any_run_left(void)
 	return list_runs(&line) > 0;
 }
 
+/* take_lock makes this process the scheduler of the database; false if there is one, which is woken. */
+static bool
+take_lock(void)
+{
+	bool mine;
+
+	etl_step_begin();
+	mine = etl_lock_try(ETL_LOCK_SCHEDULER, 0, true);
+	if (!mine)
+		etl_lock_wake_holder(ETL_LOCK_SCHEDULER, 0);
+	etl_step_end();
+	return mine;
+}
+
+/* extension_exists says whether this database has anything to schedule. */
+static bool
+extension_exists(void)
+{
+	bool exists;
+
+	StartTransactionCommand();
+	exists = etl_catalog_exists();
+	CommitTransactionCommand();
+	return exists;
+}
+
 /*
- * etl_scheduler_main is the worker's entry. It first creates the run that it was started for. Whoever then gets the lock
+ * etl_scheduler_main is the worker's entry. It first serves the request that it was started for. Whoever then gets the lock
  * schedules; whoever does not wakes the one who has it. A run that is created while that one is about to leave is seen
  * by its last look, after it has released the lock.
  */
@@ -398,25 +420,24 @@ void
 etl_scheduler_main(Datum arg)
 {
 	EtlBgwParams params = etl_bgw_begin();
-	HASHCTL control = {.keysize = sizeof(int64), .entrysize = sizeof(Known)};
 
-	known = hash_create("etl runs", 32, &control, HASH_ELEM | HASH_BLOBS);
 	etl_request_serve(params.request);
-	for (;;)
+	while (extension_exists() && take_lock())
 	{
-		bool mine;
+		TimestampTz next = DT_NOEND;
+		bool done;
 
-		begin_step();
-		mine = etl_lock_try(ETL_LOCK_SCHEDULER, 0, true);
-		if (!mine)
-			etl_lock_wake_holder(ETL_LOCK_SCHEDULER, 0);
-		end_step();
-		if (!mine || !schedule())
-			break;
-		begin_step();
+		etl_launcher_scheduler_begins();
+		done = schedule(&next);
+		etl_step_begin();
 		etl_lock_release(ETL_LOCK_SCHEDULER, 0);
-		end_step();
-		if (!any_run_left())
+		etl_step_end();
+		etl_launcher_scheduler_leaves(next);
+		/* After ALTER EXTENSION UPDATE the runs go on in a process with the new library. */
+		if (!done)
+			(void) etl_bgw_start_scheduler(0, NULL);
+		/* Whoever found the lock taken has set the latch; whoever comes now finds it free. */
+		if (!done || (!MyLatch->is_set && !any_run_left()))
 			break;
 	}
 	proc_exit(0);

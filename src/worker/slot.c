@@ -16,6 +16,7 @@
 
 typedef struct Slot
 {
+	int64 run_id;
 	int64 task_run_id;
 	BackgroundWorkerHandle *handle;
 } Slot;
@@ -43,13 +44,14 @@ etl_slot_count(void)
 
 /* etl_slot_start starts an executor for an attempt; false when the server has no free worker. */
 bool
-etl_slot_start(const EtlTask *task, const EtlTaskRun *task_run)
+etl_slot_start(int64 run_id, const EtlTask *task, const EtlTaskRun *task_run)
 {
 	char *name = psprintf("etl task %s", task->name);
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Slot *slot = palloc(sizeof(Slot));
 	bool started;
 
+	slot->run_id = run_id;
 	slot->task_run_id = task_run->task_run_id;
 	started = etl_bgw_start_executor(task->owner, task_run->task_run_id, name, &slot->handle);
 	if (started)
@@ -94,9 +96,26 @@ etl_slot_cancel(const EtlTaskRun *task_run)
 		(void) kill(pid, SIGINT);
 }
 
-/* etl_slot_sweep forgets the executors that have ended. */
+/* etl_slot_is_own says whether an attempt was given to an executor of this scheduler. */
+bool
+etl_slot_is_own(int64 task_run_id)
+{
+	return find_slot(task_run_id) != NULL;
+}
+
+/* etl_slot_terminate_all asks all executors to end. */
 void
-etl_slot_sweep(void)
+etl_slot_terminate_all(void)
+{
+	ListCell *lc;
+
+	foreach (lc, slots)
+		TerminateBackgroundWorker(((Slot *) lfirst(lc))->handle);
+}
+
+/* etl_slot_sweep forgets one executor that has ended and tells of which run it was; false: there is none. */
+bool
+etl_slot_sweep(int64 *run_id)
 {
 	ListCell *lc;
 
@@ -107,9 +126,12 @@ etl_slot_sweep(void)
 
 		if (GetBackgroundWorkerPid(slot->handle, &pid) == BGWH_STOPPED)
 		{
+			*run_id = slot->run_id;
 			slots = foreach_delete_current(slots, lc);
 			pfree(slot->handle);
 			pfree(slot);
+			return true;
 		}
 	}
+	return false;
 }

@@ -53,7 +53,7 @@ static void
 report(const EtlWait *wait, Seen *seen, MemoryContext context)
 {
 	EtlTaskEnd *end;
-	int n = etl_task_run_ended(wait->run_id, seen->task_run_id, seen->n, &end);
+	int n = etl_task_run_ended(wait->run_id, wait->after, seen->task_run_id, seen->n, &end);
 
 	if (seen->n + n > seen->size)
 	{

@@ -9,6 +9,7 @@ typedef struct EtlWait
 {
 	int64 run_id;
 	bool report;	   /* tell of each task as it ends */
+	int64 after;	   /* but not of attempts up to this one */
 	bool commit;	   /* in a procedure: end the transaction between two looks */
 	TimestampTz until; /* DT_NOEND: as long as it takes */
 } EtlWait;

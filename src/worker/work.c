@@ -38,6 +38,16 @@ etl_work_prepare(EtlWork *work, EtlTask *task, int64 run_id, int64 task_run_id)
 	MemoryContextSwitchTo(old);
 }
 
+/* etl_work_of_run tells the attempt what it has to know of its run. */
+void
+etl_work_of_run(EtlWork *work, const EtlRunInfo *info)
+{
+	work->attempt.full_refresh = info->full_refresh;
+	work->attempt.is_backfill = info->backfill_id != 0;
+	work->attempt.interval_start = info->interval_start;
+	work->attempt.interval_end = info->interval_end;
+}
+
 /* evaluate runs one check and keeps its result where a rollback does not reach it. */
 static EtlCheckState
 evaluate(EtlWork *work, const EtlTask *check)

@@ -3,6 +3,7 @@
 #define ETL_WORK_H
 
 #include "catalog/check_result.h"
+#include "catalog/run.h"
 #include "catalog/task_run.h"
 
 /* What a gate or a check left behind, so that it can be stored after a rollback too. */
@@ -15,6 +16,7 @@ typedef struct EtlWork
 } EtlWork;
 
 extern void etl_work_prepare(EtlWork *work, EtlTask *task, int64 run_id, int64 task_run_id);
+extern void etl_work_of_run(EtlWork *work, const EtlRunInfo *info);
 extern EtlTaskState etl_work_run(EtlWork *work);
 extern bool etl_work_explain_failure(EtlWork *work, const ErrorData *error);
 extern void etl_work_store_results(const EtlWork *work);

@@ -1,0 +1,156 @@
+/*
+ * known.c
+ *		What the scheduler remembers of the active runs. See known.h.
+ */
+#include "postgres.h"
+
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "worker/known.h"
+
+static HTAB *known = NULL;
+
+/* make_table makes the table at its first use. */
+static void
+make_table(void)
+{
+	HASHCTL control = {.keysize = sizeof(int64), .entrysize = sizeof(EtlKnown)};
+
+	if (known == NULL)
+		known = hash_create("etl runs", 32, &control, HASH_ELEM | HASH_BLOBS);
+}
+
+/* load reads the definition of a run. */
+static void
+load(EtlKnown *entry, const EtlRunLine *line)
+{
+	MemoryContext old;
+
+	entry->run = NULL;
+	entry->current = NULL;
+	entry->next_look = DT_NOBEGIN;
+	entry->context = AllocSetContextCreate(TopMemoryContext, "etl run", ALLOCSET_DEFAULT_SIZES);
+	entry->state_context = AllocSetContextCreate(entry->context, "etl run states", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(entry->context);
+	entry->run = etl_run_load(line->run_id);
+	MemoryContextSwitchTo(old);
+}
+
+/* etl_known_get returns what is known of a run, brought up to date with a line of the list of runs. */
+EtlKnown *
+etl_known_get(const EtlRunLine *line)
+{
+	bool found;
+	EtlKnown *entry;
+
+	make_table();
+	entry = hash_search(known, &line->run_id, HASH_ENTER, &found);
+	if (!found)
+		load(entry, line);
+	if (entry->run == NULL)
+		elog(ERROR, "the definition of run " INT64_FORMAT " cannot be read", line->run_id);
+	entry->run->state = line->state;
+	entry->run->cancel_requested = line->cancel_requested;
+	return entry;
+}
+
+/* etl_known_find returns what is known of a run, or NULL. */
+EtlKnown *
+etl_known_find(int64 run_id)
+{
+	make_table();
+	return hash_search(known, &run_id, HASH_FIND, NULL);
+}
+
+/* etl_known_read_tasks reads the states of a run's tasks. */
+void
+etl_known_read_tasks(EtlKnown *entry)
+{
+	MemoryContext old;
+
+	entry->current = NULL;
+	MemoryContextReset(entry->state_context);
+	old = MemoryContextSwitchTo(entry->state_context);
+	entry->current = etl_task_run_current(entry->run->run_id, &entry->run->tasks);
+	MemoryContextSwitchTo(old);
+}
+
+/* etl_known_forget frees what is known of a run. */
+void
+etl_known_forget(int64 run_id)
+{
+	EtlKnown *entry = etl_known_find(run_id);
+
+	if (entry == NULL)
+		return;
+	MemoryContextDelete(entry->context);
+	hash_search(known, &run_id, HASH_REMOVE, NULL);
+}
+
+/* writes_alone says whether the target of a task has one writer at a time. */
+static bool
+writes_alone(const EtlTask *task)
+{
+	return task->kind == ETL_TASK_EXTRACT || task->kind == ETL_TASK_LOAD || task->kind == ETL_TASK_AGGREGATE;
+}
+
+/* fill_candidate describes a task to the choice of the next one. */
+static void
+fill_candidate(EtlCandidate *candidate, EtlKnown *entry, int node)
+{
+	const EtlRun *run = entry->run;
+	const EtlTask *task = run->tasks.task[node];
+	const EtlTaskRun *current = &entry->current[node];
+
+	candidate->run = entry;
+	candidate->node = node;
+	candidate->run_id = run->run_id;
+	candidate->pipeline_id = run->pipeline->pipeline_id;
+	candidate->is_backfill = run->backfill_id != 0;
+	candidate->is_suspect = current->crashes > 0;
+	candidate->crashes = current->crashes;
+	candidate->priority = task->priority;
+	candidate->max_parallel = run->pipeline->max_parallel;
+	candidate->ready_at = current->ready_at;
+	candidate->target = writes_alone(task) ? task->target : NULL;
+	candidate->pool = task->pool;
+	candidate->pool_slots = task->pool_slots;
+}
+
+/* add_candidates adds the tasks of all known runs that are in a state. */
+static void
+add_candidates(EtlPick *pick, int *size, EtlTaskState state)
+{
+	HASH_SEQ_STATUS scan;
+	EtlKnown *entry;
+
+	hash_seq_init(&scan, known);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+	{
+		for (int node = 0; entry->current != NULL && node < entry->run->tasks.n; node++)
+		{
+			if (entry->current[node].state != state)
+				continue;
+			if (pick->n == *size)
+			{
+				*size *= 2;
+				pick->candidate = repalloc(pick->candidate, sizeof(EtlCandidate) * *size);
+			}
+			fill_candidate(&pick->candidate[pick->n++], entry, node);
+		}
+	}
+}
+
+/* etl_known_candidates lists the tasks of all known runs that are at work or ready, in the current context. */
+void
+etl_known_candidates(EtlPick *pick)
+{
+	int size = 64;
+
+	make_table();
+	pick->n = 0;
+	pick->candidate = palloc(sizeof(EtlCandidate) * size);
+	add_candidates(pick, &size, ETL_TASK_RUNNING);
+	pick->n_running = pick->n;
+	add_candidates(pick, &size, ETL_TASK_READY);
+}

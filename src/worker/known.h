@@ -1,0 +1,29 @@
+/*
+ * known.h
+ *		What the scheduler remembers of the active runs between two looks: their definitions, which never change, and the
+ *		states of their tasks as they were last read. All of it can be read again at any time.
+ */
+#ifndef ETL_KNOWN_H
+#define ETL_KNOWN_H
+
+#include "catalog/run.h"
+#include "catalog/task_run.h"
+#include "worker/pick.h"
+
+typedef struct EtlKnown
+{
+	int64 run_id; /* hash key */
+	EtlRun *run;
+	EtlTaskRun *current;   /* of run->tasks; NULL: not read yet */
+	TimestampTz next_look; /* DT_NOBEGIN: at the next step */
+	MemoryContext context;
+	MemoryContext state_context; /* of current */
+} EtlKnown;
+
+extern EtlKnown *etl_known_get(const EtlRunLine *line);
+extern EtlKnown *etl_known_find(int64 run_id);
+extern void etl_known_read_tasks(EtlKnown *known);
+extern void etl_known_forget(int64 run_id);
+extern void etl_known_candidates(EtlPick *pick);
+
+#endif /* ETL_KNOWN_H */

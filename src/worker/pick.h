@@ -1,0 +1,48 @@
+/*
+ * pick.h
+ *		Which ready tasks start next, over all runs of the database. Pure, no I/O.
+ */
+#ifndef ETL_PICK_H
+#define ETL_PICK_H
+
+#include "catalog/pool.h"
+#include "datatype/timestamp.h"
+
+/* A task that is at work or ready for it. */
+typedef struct EtlCandidate
+{
+	void *run; /* of the caller */
+	int node;  /* of the caller: its place in the run */
+
+	int64 run_id;
+	int64 pipeline_id;
+	bool is_backfill;
+	bool is_suspect; /* the server went down with it */
+	int crashes;
+	int priority;
+	int max_parallel; /* most tasks of its run */
+	TimestampTz ready_at;
+	const char *target; /* NULL: it writes no table that has one writer at a time */
+	const char *pool;	/* NULL: none */
+	int pool_slots;
+} EtlCandidate;
+
+/* The candidates: those at work first. */
+typedef struct EtlPick
+{
+	EtlCandidate *candidate;
+	int n;
+	int n_running;
+	EtlPool *pool;
+	int n_pools;
+} EtlPick;
+
+/*
+ * Chooses the next candidate to start and counts it as being at work; NULL: none may start. Live runs come before
+ * backfills, then higher priority, then the pipeline with fewer tasks at work, then who has waited longest. A task does not
+ * start while its run has max_parallel tasks at work, another one writes its target, or its pool has too few slots left;
+ * nor one that the server went down with while another such is at work.
+ */
+extern const EtlCandidate *etl_pick_next(EtlPick *pick);
+
+#endif /* ETL_PICK_H */

@@ -1,0 +1,118 @@
+/*
+ * serve.c
+ *		What the worker that got a request does for it, in one transaction: create a run, create what is due, reopen a run.
+ */
+#include "postgres.h"
+
+#include "catalog/pipeline.h"
+#include "catalog/run.h"
+#include "notify/alert.h"
+#include "schedule/due.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
+#include "worker/request.h"
+#include "worker/serve.h"
+#include "worker/transition.h"
+
+/* text_of returns a member of a request, or NULL. */
+static char *
+text_of(Jsonb *request, const char *name)
+{
+	JsonbValue key = {.type = jbvString, .val.string = {.val = (char *) name, .len = strlen(name)}};
+	JsonbValue *value = findJsonbValueFromContainer(&request->root, JB_FOBJECT, &key);
+
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+/* number_of returns a member of a request that is a number in a string; 0 if it is not there. */
+static int64
+number_of(Jsonb *request, const char *name)
+{
+	char *text = text_of(request, name);
+
+	return text ? DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(text))) : 0;
+}
+
+/* find_run returns the pipeline and the state of a run that is to be reopened. Errors: 42704, 42501, 55000, ZE006. */
+static EtlPipeline *
+find_run(int64 run_id, Oid caller, EtlRunState *state)
+{
+	char *name = etl_run_pipeline_name(run_id);
+	EtlPipeline *pipeline = name ? etl_pipeline_find(name, true) : NULL;
+
+	if (pipeline == NULL || !etl_run_state(run_id, state, NULL))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
+						errdetail("It was never created, or its pipeline was dropped."),
+						errhint("SELECT run_id, state FROM etl.run_status lists the runs.")));
+	if (!has_privs_of_role(caller, pipeline->owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for run " INT64_FORMAT, run_id),
+				 errdetail("It belongs to pipeline \"%s\".", name),
+				 errhint("Ask for membership in the role that owns the pipeline.")));
+	if (!etl_state_run_may(*state, ETL_RUN_QUEUED))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("run " INT64_FORMAT " cannot be retried", run_id),
+						errdetail("Its state is %s.", etl_state_run_name(*state)),
+						errhint("Runs that are failed, cancelled or warning can be retried; etl.run_pipeline starts a "
+								"new run.")));
+	return pipeline;
+}
+
+/* retry reopens a run for the tasks that did not succeed. Errors: those of find_run, 55000 when there is no such task. */
+static int64
+retry(Jsonb *request, Oid caller, EtlRunState *state)
+{
+	int64 run_id = number_of(request, "run_id");
+	EtlRunState from;
+	EtlPipeline *pipeline = find_run(run_id, caller, &from);
+	bool latest = strcmp(text_of(request, "latest"), "true") == 0;
+
+	*state = ETL_RUN_QUEUED;
+	if (!etl_transition_run(run_id, from, ETL_RUN_QUEUED, NULL))
+		elog(ERROR, "run " INT64_FORMAT " is not %s any more", run_id, etl_state_run_name(from));
+	if (etl_run_reopen(pipeline->pipeline_id, run_id, latest, number_of(request, "waiter")) == 0)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("run " INT64_FORMAT " has nothing to retry", run_id),
+						errdetail("None of its tasks failed, was skipped or cancelled."),
+						errhint("etl.run_pipeline starts a new run.")));
+	return run_id;
+}
+
+/* create creates a new run, and tells whoever wants to hear of it that it was skipped. */
+static int64
+create(Jsonb *request, Oid caller, EtlRunState *state)
+{
+	int64 run_id = etl_run_create(request, caller, state);
+
+	if (*state == ETL_RUN_SKIPPED)
+		etl_alert_run(ETL_ALERT_RUN_SKIPPED, run_id, NULL);
+	return run_id;
+}
+
+/*
+ * etl_serve does what a request, as etl_request_make writes it, asks for in the current transaction, with the rights of the
+ * role that asks. Returns the number of the run, 0 if there is none, and its state. Errors: those of etl_run_create,
+ * etl_due_fire and retry.
+ */
+int64
+etl_serve(Jsonb *request, Oid caller, EtlRunState *state)
+{
+	*state = ETL_RUN_SKIPPED;
+	switch ((EtlRequestKind) number_of(request, "kind"))
+	{
+		case ETL_REQUEST_RUN:
+			return create(request, caller, state);
+		case ETL_REQUEST_DUE:
+			return etl_due_fire(text_of(request, "pipeline"), caller, number_of(request, "waiter"),
+								GetCurrentTimestamp(), state);
+		case ETL_REQUEST_RETRY:
+			return retry(request, caller, state);
+		case ETL_REQUEST_RECOVER:
+			return 0;
+	}
+	pg_unreachable();
+}

@@ -1,0 +1,110 @@
+/*
+ * start.c
+ *		Giving ready tasks to workers. See start.h.
+ *
+ * A task is marked as running, and the mark committed, before its worker is started: whatever dies in between, somebody
+ * finds it running with nobody at work.
+ */
+#include "postgres.h"
+
+#include "guc.h"
+#include "miscadmin.h"
+#include "worker/advance.h"
+#include "worker/known.h"
+#include "worker/slot.h"
+#include "worker/start.h"
+#include "worker/step.h"
+#include "worker/transition.h"
+
+static bool out_of_workers = false;
+
+/* give_back makes a task ready again for which the server had no worker, and says so once. */
+static void
+give_back(const EtlCandidate *candidate)
+{
+	EtlKnown *known = candidate->run;
+	EtlTaskChange change = {
+		.task_run_id = known->current[candidate->node].task_run_id,
+		.from = ETL_TASK_RUNNING,
+		.to = ETL_TASK_READY,
+	};
+
+	etl_step_begin();
+	(void) etl_transition_task(&change);
+	etl_step_end();
+	known->current[candidate->node].state = ETL_TASK_READY;
+	if (!out_of_workers)
+		ereport(LOG, (errmsg("etl_ext: no free background worker, tasks wait for one"),
+					  errhint("max_worker_processes is %d.", max_worker_processes)));
+	out_of_workers = true;
+}
+
+/* mark marks the chosen task as running; false if somebody else has changed it meanwhile. */
+static bool
+mark(const EtlCandidate *candidate)
+{
+	EtlKnown *known = candidate->run;
+	EtlAdvance advance = {.run = known->run, .current = known->current};
+	bool marked;
+
+	etl_step_begin();
+	marked = etl_advance_start(&advance, candidate->node);
+	etl_step_end();
+	/* Look at what it is now. */
+	if (!marked)
+		known->next_look = DT_NOBEGIN;
+	return marked;
+}
+
+/* start gives a task to a worker; false when the server has none. */
+static bool
+start(const EtlCandidate *candidate)
+{
+	EtlKnown *known = candidate->run;
+
+	if (!mark(candidate))
+		return true;
+	if (!etl_slot_start(known->run_id, known->run->tasks.task[candidate->node], &known->current[candidate->node]))
+	{
+		give_back(candidate);
+		return false;
+	}
+	return true;
+}
+
+/* etl_start_ready starts as many ready tasks as may start. */
+void
+etl_start_ready(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	EtlPick pick = {0};
+	const EtlCandidate *candidate;
+
+	if (etl_slot_count() >= etl_max_workers)
+		return;
+	etl_known_candidates(&pick);
+	if (pick.n_running == pick.n)
+	{
+		out_of_workers = false;
+		return;
+	}
+	etl_step_begin();
+	MemoryContextSwitchTo(context);
+	pick.n_pools = etl_pool_list(&pick.pool);
+	etl_step_end();
+	while (etl_slot_count() < etl_max_workers && (candidate = etl_pick_next(&pick)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!start(candidate))
+			return;
+		/* The shortage is over, and the next one is told of again. */
+		out_of_workers = false;
+	}
+}
+
+/* etl_start_waits_for_worker says whether tasks wait because the server has no free background worker. */
+bool
+etl_start_waits_for_worker(void)
+{
+	return out_of_workers;
+}
