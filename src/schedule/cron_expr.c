@@ -263,15 +263,22 @@ etl_cron_expr_parse(const char *schedule)
 	return expr;
 }
 
+/* etl_cron_expr_has_day says whether the expression names a day. */
+bool
+etl_cron_expr_has_day(const EtlCronExpr *expr, int day, int weekday)
+{
+	bool in_month = (expr->day >> day) & 1;
+	bool in_week = (expr->weekday >> weekday) & 1;
+
+	return expr->day_star || expr->weekday_star ? in_month && in_week : in_month || in_week;
+}
+
 /* etl_cron_expr_matches says whether the expression names the minute of local. */
 bool
 etl_cron_expr_matches(const EtlCronExpr *expr, const struct pg_tm *local)
 {
-	bool day = (expr->day >> local->tm_mday) & 1;
-	bool weekday = (expr->weekday >> local->tm_wday) & 1;
-
 	if (((expr->minute >> local->tm_min) & 1) == 0 || ((expr->hour >> local->tm_hour) & 1) == 0 ||
 		((expr->month >> (local->tm_mon + 1)) & 1) == 0)
 		return false;
-	return expr->day_star || expr->weekday_star ? day && weekday : day || weekday;
+	return etl_cron_expr_has_day(expr, local->tm_mday, local->tm_wday);
 }
