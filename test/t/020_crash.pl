@@ -155,7 +155,7 @@ for my $how ('kill -9', 'immediate stop')
 	sql("SELECT etl.run_pipeline('kick')");
 	is(sql("SELECT etl.wait_for_run($run)"), 'success', "$how: the next run takes it along");
 	is(sql("SELECT string_agg(concat_ws(' ', task, attempt, state, error_sqlstate), ', ' ORDER BY task, attempt) FROM etl.task_run WHERE run_id = $run"),
-		'extract 1 failed ZE008, extract 2 success, load 1 success, once 1 success',
+		'extract 1 failed ZE010, extract 2 success, load 1 success, once 1 success',
 		"$how: the lost attempt failed as such and was repeated, what had committed was not");
 	exact($how);
 	is(sql('SELECT count(*) FROM once'), 1, "$how: what had committed is there once");
