@@ -90,6 +90,17 @@ SELECT etl.alter_task('td', 'daily', query => 'SELECT updated_at::date AS day, s
 SELECT query FROM pg_temp.task WHERE name = 'daily';
 SELECT etl.alter_task('td', 'refresh', command => 'SELECT 1', reset => '{depends_on,trigger_rule,enabled}');
 SELECT depends_on, trigger_rule, enabled, reads FROM pg_temp.task WHERE name = 'refresh';
+-- What becomes of a failed attempt.
+SELECT etl.alter_task('td', 'orders', on_failure => 'use_last', retry_on => '{08,40001,HV00L,ZE008}', retry_delays => '{0,1 min}');
+SELECT on_failure, retry_on, retry_delays FROM pg_temp.task WHERE name = 'orders';
+SELECT etl.alter_task('td', 'orders', retry_on => '{all}');
+SELECT etl.alter_task('td', 'daily', retry_on => '{none}', priority => -2147483648);
+SELECT name, on_failure, retry_on, priority FROM pg_temp.task WHERE name IN ('orders', 'daily') ORDER BY name;
+SELECT etl.alter_task('td', 'orders', reset => '{on_failure,retry_on,retry_delays}');
+SELECT etl.alter_task('td', 'daily', reset => '{retry_on,priority}');
+SELECT name, on_failure, retry_on, retry_delays, priority FROM pg_temp.task WHERE name IN ('orders', 'daily') ORDER BY name;
+SELECT pg_temp.refused($$SELECT etl.alter_task('td', 'daily', on_failure => 'use_last')$$);
+SELECT pg_temp.refused($$SELECT etl.alter_task('td', 'daily', reset => '{on_failure}')$$);
 SELECT pg_temp.refused($$SELECT etl.alter_task('td', 'nothing', priority => 1)$$);
 SELECT pg_temp.refused($$SELECT etl.alter_task('td', 'daily', new_name => 'facts')$$);
 SELECT pg_temp.refused($$SELECT etl.alter_task('td', 'daily', new_name => '')$$);

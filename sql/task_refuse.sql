@@ -49,6 +49,17 @@ SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_delays 
 SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_delays => '{31 days}')$$);
 SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_delays => '{NULL}')$$);
 SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_delays => array_fill(interval '1 s', '{101}'))$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{NULL}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{""}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{08,all}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{none,none}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{08,hv00l}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{080}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{0800}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{400é}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', retry_on => '{deadlock_detected}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', pool => 'nothing')$$);
 SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', tags => '[]')$$);
 SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', owner => 'nobody_at_all')$$);
 SELECT pg_temp.refused($$SELECT etl.add_sql('tr', 'a', 'SELECT 1', depends_on => '{nothing}')$$);
@@ -86,6 +97,7 @@ SELECT pg_temp.refused($$SELECT etl.add_extract('tr', 'a', 'orders', 'tr_raw.a',
 SELECT pg_temp.refused($$SELECT etl.add_extract('tr', 'a', 'orders', 'tr_raw.a', cursor_column => 'updated_at', lag => '-1 h')$$);
 SELECT pg_temp.refused($$SELECT etl.add_extract('tr', 'a', 'orders', 'tr_raw.a', chunk_rows => 0)$$);
 SELECT pg_temp.refused($$SELECT etl.add_extract('tr', 'a', 'orders', 'tr_raw.a', chunk_rows => -1)$$);
+SELECT pg_temp.refused($$SELECT etl.add_extract('tr', 'a', 'orders', 'tr_raw.a', on_failure => 'last')$$);
 SELECT pg_temp.refused($$SELECT etl.add_extract('tr', 'a', 'orders', 'tr_raw.a', filter => 'nothing > 1')$$);
 SELECT pg_temp.refused($$SELECT etl.add_extract('tr', 'a', 'orders', 'tr_raw.a', filter => 'true); DELETE FROM tr.orders; --')$$);
 SELECT pg_temp.refused($$SELECT etl.add_extract('tr', 'a', 'orders', 'tr_raw.a', filter => 'amount')$$);

@@ -1,8 +1,9 @@
 -- Views for people and BI. security_invoker: each reader sees what the row policies of the tables allow him.
 
 CREATE VIEW etl.run_status WITH (security_invoker = true) AS
-SELECT r.run_id, p.name AS pipeline, r.state, r.mode, r.logical_time, r.requested_at, r.started_at, r.ended_at,
-       coalesce(r.ended_at, now()) - r.started_at AS duration,
+SELECT r.run_id, p.name AS pipeline, r.state, r.mode, r.logical_time, r.scheduled_for, r.backfill_id, r.requested_at,
+       r.started_at, r.ended_at, coalesce(r.ended_at, now()) - r.started_at AS duration,
+       r.deadline_at, r.deadline_missed_at, r.retries,
        t.tasks, t.tasks_done, t.tasks_failed, t.rows_read, t.rows_inserted, t.rows_updated, t.rows_deleted, t.rows_rejected,
        r.message
 FROM etl.run AS r
@@ -20,7 +21,8 @@ COMMENT ON VIEW etl.run_status IS 'One row per run: state, times, and the sums o
 
 CREATE VIEW etl.task_status WITH (security_invoker = true) AS
 SELECT DISTINCT ON (x.run_id, x.task_id)
-       x.run_id, p.name AS pipeline, x.task, x.kind, x.state, x.attempt, x.started_at, x.ended_at,
+       x.run_id, p.name AS pipeline, x.task, x.kind, x.state, x.attempt,
+       count(x.started_at) OVER (PARTITION BY x.run_id, x.task_id) AS attempts, x.ready_at, x.started_at, x.ended_at,
        coalesce(x.ended_at, now()) - x.started_at AS duration,
        x.rows_read, x.rows_inserted, x.rows_updated, x.rows_unchanged, x.rows_deleted, x.rows_rejected, x.bytes_read,
        x.worker_pid, x.reader, x.message, x.error_sqlstate, x.error_message, x.error_detail, x.error_hint
@@ -30,18 +32,34 @@ JOIN etl.pipeline AS p ON p.pipeline_id = r.pipeline_id
 ORDER BY x.run_id, x.task_id, x.attempt DESC;
 COMMENT ON VIEW etl.task_status IS 'One row per run and task: its last attempt.';
 
+-- An attempt that ended as warning with an error has kept the rows of earlier runs (on_failure => 'use_last'). Runs of a
+-- backfill fill intervals of the past and say nothing about now. Each LATERAL walks back along task_run_task_idx.
 CREATE VIEW etl.freshness WITH (security_invoker = true) AS
-SELECT p.name AS pipeline, t.name AS task, t.kind, t.target, d.last_success_at, now() - d.last_success_at AS age,
-       w.value AS watermark, d.last_change_at
+SELECT p.name AS pipeline, t.name AS task, t.kind, t.target, s.ended_at AS last_success_at, now() - s.ended_at AS age,
+       coalesce(l.stale, false) AS stale, CASE WHEN l.stale THEN l.error END AS last_error,
+       w.value AS watermark, c.ended_at AS last_change_at
 FROM etl.task AS t
 JOIN etl.pipeline AS p ON p.pipeline_id = t.pipeline_id
 LEFT JOIN etl.watermark AS w ON w.task_id = t.task_id
 LEFT JOIN LATERAL (
-  SELECT max(x.ended_at) AS last_success_at,
-         max(x.ended_at) FILTER (WHERE x.rows_inserted > 0 OR x.rows_updated > 0 OR x.rows_deleted > 0) AS last_change_at
-  FROM etl.task_run AS x WHERE x.task_id = t.task_id AND x.state IN ('success', 'warning')) AS d ON true
+  SELECT x.state <> 'success' AND (x.state <> 'warning' OR x.error_sqlstate IS NOT NULL) AS stale,
+         coalesce(x.error_message, x.message, x.state) AS error
+  FROM etl.task_run AS x JOIN etl.run AS r ON r.run_id = x.run_id AND r.backfill_id IS NULL
+  WHERE x.task_id = t.task_id AND x.state IN ('success', 'warning', 'failed', 'upstream_failed', 'cancelled')
+  ORDER BY x.task_run_id DESC LIMIT 1) AS l ON true
+LEFT JOIN LATERAL (
+  SELECT x.ended_at
+  FROM etl.task_run AS x JOIN etl.run AS r ON r.run_id = x.run_id AND r.backfill_id IS NULL
+  WHERE x.task_id = t.task_id AND (x.state = 'success' OR x.state = 'warning' AND x.error_sqlstate IS NULL)
+  ORDER BY x.task_run_id DESC LIMIT 1) AS s ON true
+LEFT JOIN LATERAL (
+  SELECT x.ended_at
+  FROM etl.task_run AS x
+  WHERE x.task_id = t.task_id AND x.state IN ('success', 'warning')
+    AND (x.rows_inserted > 0 OR x.rows_updated > 0 OR x.rows_deleted > 0)
+  ORDER BY x.task_run_id DESC LIMIT 1) AS c ON true
 WHERE t.kind IN ('extract', 'load', 'aggregate');
-COMMENT ON VIEW etl.freshness IS 'One row per table that a pipeline keeps: when it was last brought up to date, and when that last changed a row.';
+COMMENT ON VIEW etl.freshness IS 'One row per table that a pipeline keeps: when it was last brought up to date, whether the attempts since then have failed, and when a row last changed.';
 
 CREATE VIEW etl.quality WITH (security_invoker = true) AS
 SELECT DISTINCT ON (c.task_id)
@@ -61,6 +79,21 @@ LEFT JOIN LATERAL unnest(t.writes) AS o (output) ON true
 WHERE i.input IS NOT NULL OR o.output IS NOT NULL;
 COMMENT ON VIEW etl.lineage IS 'Which relation flows into which, through which task.';
 
+-- With the rights of the extension, because a pool is shared: readers see numbers of pipelines that they do not see.
+CREATE VIEW etl.pool_status WITH (security_barrier = true) AS
+SELECT p.name AS pool, p.slots, coalesce(u.used, 0) AS used, coalesce(u.waiting, 0) AS waiting, p.description
+FROM etl.pool AS p
+LEFT JOIN (
+  SELECT d.task->>'pool' AS pool,
+         sum(coalesce((d.task->>'pool_slots')::integer, 1)) FILTER (WHERE x.state = 'running') AS used,
+         count(*) FILTER (WHERE x.state = 'ready') AS waiting
+  FROM etl.run AS r
+  CROSS JOIN LATERAL jsonb_array_elements(r.definition->'task') AS d (task)
+  JOIN etl.task_run AS x ON x.run_id = r.run_id AND x.task_id = (d.task->>'task_id')::bigint
+  WHERE r.state IN ('queued', 'running') AND x.state IN ('ready', 'running') AND d.task ? 'pool'
+  GROUP BY 1) AS u ON u.pool = p.name;
+COMMENT ON VIEW etl.pool_status IS 'One row per pool: its slots, how many are taken now and how many tasks wait, over the pipelines of everybody.';
+
 DO $$
 DECLARE
   c record;
@@ -74,6 +107,7 @@ BEGIN
                        AND b.attrelid = ANY (CASE a.attrelid
                              WHEN 'etl.run_status'::regclass THEN ARRAY['etl.run', 'etl.task_run']::regclass[]
                              WHEN 'etl.task_status'::regclass THEN ARRAY['etl.task_run']::regclass[]
+                             WHEN 'etl.pool_status'::regclass THEN ARRAY['etl.pool']::regclass[]
                              WHEN 'etl.quality'::regclass THEN ARRAY['etl.check_result']::regclass[]
                              ELSE ARRAY['etl.task']::regclass[] END)
                      ORDER BY b.attrelid LIMIT 1),
@@ -83,11 +117,17 @@ BEGIN
       ('pipeline', 'Name of the pipeline.'), ('task', 'Name of the task.'),
       ('duration', 'Time from start to end, or to now.'), ('tasks', 'Tasks of the run.'),
       ('tasks_done', 'Tasks that succeeded, warned or were skipped.'), ('tasks_failed', 'Tasks that failed, themselves or by what they depend on.'),
-      ('last_success_at', 'End of the last successful attempt.'), ('age', 'Time since then.'),
+      ('attempts', 'Attempts that have begun so far.'),
+      ('last_success_at', 'End of the last successful attempt; one that ended with on_failure => ''use_last'' is none. NULL: never, or longer ago than history is kept.'),
+      ('age', 'Time since then.'),
+      ('stale', 'true: the latest attempt that has ended did not bring the table up to date: it failed, was cancelled, or could not start because of what it depends on.'),
+      ('last_error', 'stale: why.'),
       ('watermark', 'extract: highest cursor value taken.'), ('last_change_at', 'End of the last attempt that changed a row.'),
+      ('pool', 'Name of the pool.'), ('used', 'Slots that running tasks have taken, by the definitions of their runs.'),
+      ('waiting', 'Tasks of the pool that are ready to start.'),
       ('input', 'Relation that is read.'), ('output', 'Relation that is written.')) AS x (name, text) ON x.name = a.attname
     WHERE a.attrelid IN ('etl.run_status'::regclass, 'etl.task_status'::regclass, 'etl.freshness'::regclass,
-                         'etl.quality'::regclass, 'etl.lineage'::regclass) AND a.attnum > 0
+                         'etl.quality'::regclass, 'etl.lineage'::regclass, 'etl.pool_status'::regclass) AND a.attnum > 0
   LOOP
     EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', c.view, c.name, c.text);
   END LOOP;

@@ -8,6 +8,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
+#include "catalog/pool.h"
 #include "errors.h"
 #include "lib/stringinfo.h"
 #include "load/load.h"
@@ -24,6 +25,8 @@
 
 #define MAX_RETRIES 100
 #define MAX_DELAY_DAYS 30
+#define MAX_POOL_SLOTS 1000
+#define SQLSTATE_CHARACTERS "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 /* etl_define_overlay returns definition with changes put over it and the members named in reset left out. */
 Jsonb *
@@ -147,16 +150,76 @@ check_interval(const char *option, const Interval *value, bool strict, int max_d
 				 errhint("It must be %s and at most %d days.", strict ? "more than 0" : "0 or more", max_days)));
 }
 
+/* check_retry_on checks a list of error classes: SQLSTATEs, their first two characters, or one word. Errors: 22023. */
+static void
+check_retry_on(const EtlNames *classes)
+{
+	if (classes->name == NULL)
+		return;
+	if (classes->n == 1 && (strcmp(classes->name[0], "all") == 0 || strcmp(classes->name[0], "none") == 0))
+		return;
+	if (classes->n == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("retry_on is empty"),
+						errdetail("No error was named."),
+						errhint("'{none}' retries after no error, '{all}' after every one.")));
+	for (int i = 0; i < classes->n; i++)
+	{
+		const char *name = classes->name[i];
+		size_t n = strlen(name);
+
+		if ((n != 5 && n != 2) || strspn(name, SQLSTATE_CHARACTERS) != n)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid element of retry_on \"%s\"", name),
+					 errdetail("It is no SQLSTATE and no class of them."),
+					 errhint("Name SQLSTATEs ('40001') and classes ('08') in capital letters, or 'all' or 'none' "
+							 "by itself.")));
+	}
+}
+
+/*
+ * check_pool makes sure that the pool exists and is large enough, and keeps it from being dropped. One without slots is
+ * closed for a while and says nothing about size. Errors: 42704, 22023.
+ */
+static void
+check_pool(const EtlTask *task)
+{
+	EtlPool *pool;
+
+	if (task->pool_slots < 1 || task->pool_slots > MAX_POOL_SLOTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("pool_slots is out of range"),
+				 errdetail("It is %d.", task->pool_slots), errhint("It must be between 1 and %d.", MAX_POOL_SLOTS)));
+	if (task->pool == NULL && task->pool_slots != 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("pool_slots needs a pool"),
+						errdetail("Task \"%s\" is in no pool.", task->name),
+						errhint("Pass pool => 'name', or set pool_slots back with reset => '{pool_slots}'.")));
+	if (task->pool == NULL)
+		return;
+	pool = etl_pool_find(task->pool, ETL_POOL_USE);
+	if (pool == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pool \"%s\" does not exist", task->pool),
+				 errdetail("Task \"%s\" names it.", task->name),
+				 errhint("SELECT etl.create_pool(%s, slots => 4) makes it; SELECT name FROM etl.pool lists the pools.",
+						 quote_literal_cstr(task->pool))));
+	if (pool->slots > 0 && task->pool_slots > pool->slots)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("pool_slots is more than the pool has"),
+						errdetail("It is %d, and pool \"%s\" has %d.", task->pool_slots, pool->name, pool->slots),
+						errhint("Lower pool_slots, or enlarge the pool with etl.alter_pool.")));
+}
+
 /* check_common checks the options that every kind of task has. */
 static void
 check_common(const EtlTask *task)
 {
 	static const char *const rules[] = {"all_success", "all_done", "one_failed", "none_failed", "always", NULL};
+	static const char *const failures[] = {"fail", "use_last", NULL};
 
 	if (strlen(task->name) > 128)
 		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG), errmsg("the name of the task is too long"),
 						errdetail("It has %d bytes.", (int) strlen(task->name)), errhint("Use at most 128.")));
 	etl_define_choice("trigger_rule", task->trigger_rule, rules);
+	etl_define_choice("on_failure", task->on_failure, failures);
 	check_interval("timeout", task->timeout, true, 365);
 	check_interval("lag", task->lag, false, 3650);
 	if (task->n_retry_delays > MAX_RETRIES)
@@ -164,6 +227,8 @@ check_common(const EtlTask *task)
 						errdetail("It has %d.", task->n_retry_delays), errhint("Use at most %d.", MAX_RETRIES)));
 	for (int i = 0; i < task->n_retry_delays; i++)
 		check_interval("an element of retry_delays", &task->retry_delays[i], false, MAX_DELAY_DAYS);
+	check_retry_on(&task->retry_on);
+	check_pool(task);
 	if (task->chunk_rows < 0 || task->chunk_rows > 100000000)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("chunk_rows is out of range"),
 						errdetail("It is %d.", task->chunk_rows), errhint("It must be between 1 and 100000000.")));

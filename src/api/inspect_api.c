@@ -10,6 +10,7 @@
 #include "api/problem.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pipeline.h"
+#include "catalog/pool.h"
 #include "funcapi.h"
 #include "load/load.h"
 #include "miscadmin.h"
@@ -53,6 +54,24 @@ owner_problems(Oid owner)
 					   psprintf("The owner \"%s\" is not allowed to log in, so its tasks cannot run.",
 								GetUserNameFromId(owner, false)),
 					   psprintf("ALTER ROLE %s LOGIN.", quote_identifier(GetUserNameFromId(owner, false))));
+}
+
+/* pool_problems finds what keeps a task from getting slots of its pool. */
+static List *
+pool_problems(const EtlTask *task)
+{
+	EtlPool *pool = task->pool ? etl_pool_find(task->pool, ETL_POOL_READ) : NULL;
+
+	if (pool == NULL || task->pool_slots <= pool->slots)
+		return NIL;
+	if (pool->slots == 0)
+		return add_problem(NIL, false,
+						   psprintf("Pool \"%s\" has no slots at present, so the task does not start.", pool->name),
+						   psprintf("etl.alter_pool(%s, slots => ...) opens it.", quote_literal_cstr(pool->name)));
+	return add_problem(NIL, true,
+					   psprintf("The task takes %d slots of pool \"%s\", which has %d, so it never starts.",
+								task->pool_slots, pool->name, pool->slots),
+					   pstrdup("Lower pool_slots with etl.alter_task, or enlarge the pool with etl.alter_pool."));
 }
 
 /* kind_problems finds what is wrong with a task's own options, as its owner. */
@@ -144,7 +163,7 @@ etl_validate(PG_FUNCTION_ARGS)
 	{
 		EtlTask *task = tasks.task[i];
 		Oid owner = task->owner = etl_define_task_owner(pipeline, task);
-		List *problems = owner_problems(owner);
+		List *problems = list_concat(owner_problems(owner), pool_problems(task));
 
 		CHECK_FOR_INTERRUPTS();
 		if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)))

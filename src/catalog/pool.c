@@ -49,7 +49,8 @@ etl_pool_find(const char *name, EtlPoolLock lock)
 	static EtlStatement find[] = {
 		[ETL_POOL_READ] = {"SELECT " POOL_COLUMNS " FROM etl.pool WHERE name = $1", 1, {TEXTOID}},
 		[ETL_POOL_USE] = {"SELECT " POOL_COLUMNS " FROM etl.pool WHERE name = $1 FOR KEY SHARE", 1, {TEXTOID}},
-		[ETL_POOL_CHANGE] = {"SELECT " POOL_COLUMNS " FROM etl.pool WHERE name = $1 FOR UPDATE", 1, {TEXTOID}}};
+		[ETL_POOL_CHANGE] = {"SELECT " POOL_COLUMNS " FROM etl.pool WHERE name = $1 FOR NO KEY UPDATE", 1, {TEXTOID}},
+		[ETL_POOL_DROP] = {"SELECT " POOL_COLUMNS " FROM etl.pool WHERE name = $1 FOR UPDATE", 1, {TEXTOID}}};
 	EtlScope scope;
 	EtlPool *pool = NULL;
 	Datum value = CStringGetTextDatum(name);

@@ -22,9 +22,10 @@ typedef struct EtlPool
 /* What a reader of a pool is about to do; held until the end of the transaction. */
 typedef enum EtlPoolLock
 {
-	ETL_POOL_READ,	/* nothing */
-	ETL_POOL_USE,	/* let a task take it: it cannot be dropped meanwhile */
-	ETL_POOL_CHANGE /* change or drop it */
+	ETL_POOL_READ,
+	ETL_POOL_USE,	 /* let a task take it: it cannot be dropped meanwhile */
+	ETL_POOL_CHANGE, /* change it: nobody else can */
+	ETL_POOL_DROP	 /* drop it: no task can begin to use it */
 } EtlPoolLock;
 
 extern int etl_pool_list(EtlPool **pool);
