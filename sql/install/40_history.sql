@@ -117,6 +117,9 @@ COMMENT ON COLUMN etl.task_run.error_detail IS 'Its detail.';
 COMMENT ON COLUMN etl.task_run.error_hint IS 'Its hint.';
 COMMENT ON COLUMN etl.task_run.error_context IS 'Its context.';
 CREATE INDEX task_run_task_idx ON etl.task_run (task_id, task_run_id);
+-- For etl.freshness: when a row last changed may be many attempts ago.
+CREATE INDEX task_run_change_idx ON etl.task_run (task_id, task_run_id)
+  WHERE state IN ('success', 'warning') AND (rows_inserted > 0 OR rows_updated > 0 OR rows_deleted > 0);
 CREATE INDEX task_run_running_idx ON etl.task_run (task_run_id) WHERE state = 'running';
 
 CREATE TABLE etl.quarantine (
