@@ -229,6 +229,26 @@ etl_task_run_last(int64 run_id)
 	return last;
 }
 
+#ifdef ETL_FAULTS
+/* etl_task_run_attempt returns which attempt of its task one is. */
+int
+etl_task_run_attempt(int64 task_run_id)
+{
+	static EtlStatement get = {"SELECT attempt FROM etl.task_run WHERE task_run_id = $1", 1, {INT8OID}};
+	EtlScope scope;
+	EtlRow row;
+	int attempt;
+	Datum value = Int64GetDatum(task_run_id);
+
+	etl_catalog_begin(&scope);
+	etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	attempt = etl_row_int32(&row, "attempt");
+	etl_catalog_end(&scope);
+	return attempt;
+}
+#endif
+
 /* etl_task_run_task returns the definition that an attempt works by, and its run; NULL if there is no such attempt. */
 EtlTask *
 etl_task_run_task(int64 task_run_id, int64 *run_id)

@@ -59,6 +59,7 @@ extern void etl_task_run_retry(int64 task_run_id, int retry, TimestampTz due_at)
 extern bool etl_task_run_settle(int64 task_run_id);
 extern void etl_task_run_count_crash(int64 task_run_id);
 extern int64 etl_task_run_last(int64 run_id);
+extern int etl_task_run_attempt(int64 task_run_id);
 extern EtlTask *etl_task_run_task(int64 task_run_id, int64 *run_id);
 extern EtlTaskList etl_task_run_gates(int64 run_id, const char *task);
 extern int etl_task_run_ended(int64 run_id, int64 after, const Datum *seen, int n_seen, EtlTaskEnd **line);

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "catalog/extension.h"
 #include "errors.h"
+#include "fault.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -139,6 +140,7 @@ claim(int64 task_run_id, EtlWork *work, EtlRunInfo *info)
 	etl_work_prepare(work, task, run_id, task_run_id);
 	MemoryContextSwitchTo(old);
 	etl_work_of_run(work, info);
+	ETL_FAULT_BEGIN(task->name, etl_task_run_attempt(task_run_id));
 	end_step();
 	return true;
 }
@@ -180,7 +182,9 @@ finish(EtlWork *work, EtlTaskState state)
 		ereport(ERROR, (errcode(ERRCODE_ETL_STALE_ATTEMPT),
 						errmsg("attempt " INT64_FORMAT " is no longer running and may not commit",
 							   work->attempt.task_run_id)));
+	ETL_FAULT("before_commit");
 	end_step();
+	ETL_FAULT("after_commit");
 }
 
 /* record_failure writes down, in a new transaction, why the attempt failed. */
@@ -241,6 +245,7 @@ work_on(EtlWork *work)
 		if (terminated)
 			interrupt();
 		CHECK_FOR_INTERRUPTS();
+		ETL_FAULT("claimed");
 		begin_step();
 		finish(work, etl_work_run(work));
 		working = false;
