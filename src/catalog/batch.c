@@ -36,13 +36,14 @@ etl_batch_insert(const EtlBatch *batch)
 	static EtlStatement statement = {
 		.sql =
 			"INSERT INTO etl.batch (batch_id, target, task_id, run_id, task_run_id, row_count, byte_count,"
-			" cursor_from, cursor_to, loaded_at) VALUES ($1, $2, nullif($3, 0), nullif($4, 0), nullif($5, 0), $6, $7,"
-			" $8, $9, $10)",
-		.nargs = 10,
-		.argtype = {INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+			" cursor_from, cursor_to, loaded_at, backfill) VALUES ($1, $2, nullif($3, 0), nullif($4, 0), nullif($5, 0),"
+			" $6, $7, $8, $9, $10, $11)",
+		.nargs = 11,
+		.argtype = {INT8OID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID,
+					BOOLOID},
 	};
-	Datum value[10];
-	char null[11] = "          ";
+	Datum value[11];
+	char null[12] = "           ";
 
 	value[0] = Int64GetDatum(batch->batch_id);
 	value[1] = CStringGetTextDatum(batch->target);
@@ -54,6 +55,7 @@ etl_batch_insert(const EtlBatch *batch)
 	value[7] = etl_arg_text(batch->cursor_from, &null[7]);
 	value[8] = etl_arg_text(batch->cursor_to, &null[8]);
 	value[9] = TimestampTzGetDatum(batch->loaded_at);
+	value[10] = BoolGetDatum(batch->backfill);
 	(void) etl_catalog_call(&statement, value, null, SPI_OK_INSERT);
 }
 
@@ -141,4 +143,26 @@ etl_batch_reaching(const EtlTask *task, Oid type, const char *lower, EtlBatchRea
 	SPI_freeplan(statement.plan);
 	etl_catalog_end(&scope);
 	return found;
+}
+
+/* etl_batch_backfilled lists them in one row. */
+char *
+etl_batch_backfilled(const char *target, int64 first)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT array_agg(batch_id) AS batches FROM etl.batch WHERE target = $1 AND batch_id >= $2 AND backfill",
+		.nargs = 2,
+		.argtype = {TEXTOID, INT8OID},
+	};
+	Datum value[2] = {CStringGetTextDatum(target), Int64GetDatum(first)};
+	EtlScope scope;
+	EtlRow row;
+	char *result;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	result = etl_row_text(&row, "batches");
+	etl_catalog_end(&scope);
+	return result;
 }

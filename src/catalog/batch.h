@@ -22,6 +22,7 @@ typedef struct EtlBatch
 	const char *cursor_from; /* lower bound that was asked for, or NULL */
 	const char *cursor_to;	 /* highest cursor value in the batch, or NULL */
 	TimestampTz loaded_at;
+	bool backfill; /* its rows may be in other batches too */
 } EtlBatch;
 
 /* What lies behind a position: the batches with a higher number. */
@@ -51,5 +52,8 @@ typedef struct EtlBatchReach
 
 /* The batches of a task in target that have cursor values of this type at or above lower; false: there are none. */
 extern bool etl_batch_reaching(const EtlTask *task, Oid type, const char *lower, EtlBatchReach *reach);
+
+/* The batches of target from number first on that a backfill wrote, as text of a bigint[]; NULL: none. */
+extern char *etl_batch_backfilled(const char *target, int64 first);
 
 #endif /* ETL_BATCH_H */

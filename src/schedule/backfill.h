@@ -10,7 +10,8 @@
 /*
  * Creates the runs of backfills that may start now and ends the backfills that are done, each backfill in a transaction
  * of its own; one that raises an error is ended as failed. Called by the scheduler outside of a transaction, at the start
- * and whenever a run of a backfill has ended. Returns the number of backfills that are not done.
+ * and whenever a run of a backfill has ended. Returns the number of backfills that the scheduler has to stay for: those
+ * of paused pipelines wait without it.
  */
 extern int etl_backfill_step(void);
 

@@ -6,6 +6,9 @@
  * transaction takes over from it, so that the next extract draws its numbers when this one's batches are visible. The
  * rows of a batch, its row in etl.batch and the watermark commit together; whatever ends an attempt, the next one goes
  * on from the last committed batch.
+ *
+ * In a run of a backfill the same is done for the rows of its interval, whatever the raw table has of them: they are
+ * appended again, and the watermark stays where it is. An attempt that is repeated begins at the start of the interval.
  */
 #include "postgres.h"
 
@@ -24,6 +27,7 @@
 #include "source/raw_sink.h"
 #include "source/raw_table.h"
 #include "source/reader.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -89,11 +93,13 @@ prepare(Extract *extract)
 
 	etl_relation_check_select(source);
 	etl_raw_table_check(extract->raw, task, source);
-	extract->bounds = etl_bounds_get(task, source, attempt->full_refresh);
+	extract->bounds = attempt->is_backfill ? etl_bounds_interval(attempt, source)
+										   : etl_bounds_get(task, source, attempt->full_refresh);
 	extract->request.task = task;
 	extract->request.source = source;
 	extract->request.map = etl_raw_map_make(source, extract->raw);
 	extract->request.lower = extract->bounds.lower;
+	extract->request.below = extract->bounds.below;
 	extract->request.max_rows = task->chunk_rows > 0 ? task->chunk_rows : etl_chunk_rows;
 	extract->request.context = extract->context;
 	MemoryContextSwitchTo(old);
@@ -107,7 +113,7 @@ open_reader(Extract *extract)
 
 	extract->reader = etl_query_reader.open(&extract->request);
 	extract->attempt->reader = extract->reader->routine->name;
-	if (extract->bounds.lower)
+	if (extract->bounds.watermark)
 		extract->overlap = etl_overlap_open(&extract->request, extract->raw, extract->bounds.watermark);
 	if (extract->overlap && etl_overlap_is_full(extract->overlap))
 		etl_attempt_note(extract->attempt,
@@ -136,7 +142,7 @@ record_batch(Extract *extract, EtlBatch *batch)
 	batch->cursor_to = state.cursor_to;
 	if (batch->row_count > 0)
 		etl_batch_insert(batch);
-	if (state.cursor_to)
+	if (state.cursor_to && !attempt->is_backfill)
 		etl_watermark_advance(task->task_id, etl_relation_column(extract->request.source, task->cursor_column)->type,
 							  state.cursor_to, attempt->run_id);
 	if (attempt->sql == NULL && state.sql)
@@ -169,6 +175,7 @@ read_batch(Extract *extract)
 	batch.task_run_id = attempt->task_run_id;
 	batch.cursor_from = extract->bounds.lower;
 	batch.loaded_at = GetCurrentTimestamp();
+	batch.backfill = attempt->is_backfill;
 	extract->batch = etl_raw_sink_open(extract->raw, extract->request.map, batch.batch_id, batch.loaded_at);
 	more = extract->reader->routine->next_batch(extract->reader, &extract->sink);
 	ETL_FAULT("fetched");
@@ -217,12 +224,42 @@ run_locked(Extract *extract)
 	PG_END_TRY();
 }
 
+/*
+ * may_backfill says whether an extract can read the rows of an interval. One that cannot leaves that to the live runs:
+ * it succeeds without doing anything, so that the tasks behind it run.
+ */
+static bool
+may_backfill(EtlAttempt *attempt)
+{
+	const EtlTask *task = attempt->task;
+	const EtlColumn *cursor;
+
+	if (task->cursor_column == NULL)
+	{
+		etl_attempt_note(attempt, "Nothing was read: without cursor_column the extract does not know which rows belong"
+								  " to the interval.");
+		return false;
+	}
+	cursor = etl_relation_column(etl_relation_describe(find_relation("source", task->source), &task->columns),
+								 task->cursor_column);
+	if (cursor == NULL || etl_bounds_is_time(cursor->type))
+		return true;
+	etl_attempt_note(attempt,
+					 "Nothing was read: the cursor column \"%s\" is of type %s, which says nothing about the"
+					 " interval.",
+					 task->cursor_column, format_type_be(cursor->type));
+	return false;
+}
+
 /* etl_extract_run runs an attempt of an extract. */
 void
 etl_extract_run(EtlAttempt *attempt)
 {
-	Extract *extract = MemoryContextAllocZero(attempt->context, sizeof(Extract));
+	Extract *extract;
 
+	if (attempt->is_backfill && !may_backfill(attempt))
+		return;
+	extract = MemoryContextAllocZero(attempt->context, sizeof(Extract));
 	extract->sink.put = put_row;
 	extract->attempt = attempt;
 	extract->context = AllocSetContextCreate(attempt->context, "etl extract", ALLOCSET_DEFAULT_SIZES);

@@ -203,6 +203,18 @@ set_cursor(EtlOverlap *overlap, const EtlColumn *cursor, const char *watermark)
 	overlap->collation = cursor->collation;
 }
 
+/*
+ * counted_only returns a condition that leaves out the batches of backfills where equal rows are counted: a row that was
+ * read twice would stand for two, and hide one that the source got since.
+ */
+static char *
+counted_only(const EtlOverlap *overlap, const EtlReadRequest *request, int64 first)
+{
+	char *batches = overlap->has_key ? NULL : etl_batch_backfilled(request->task->target, first);
+
+	return batches ? psprintf(" AND %s <> ALL ('%s'::bigint[])", ETL_RAW_BATCH, batches) : "";
+}
+
 /* etl_overlap_open reads the raw table's rows of this extract's batches that reach the lower bound. */
 EtlOverlap *
 etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *watermark)
@@ -223,12 +235,13 @@ etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *watermark)
 	set_cursor(overlap, cursor, watermark);
 	overlap->table = kept_create(CurrentMemoryContext, 1024, NULL);
 	overlap->row_context = AllocSetContextCreate(CurrentMemoryContext, "etl overlap row", ALLOCSET_DEFAULT_SIZES);
-	(void) etl_stream_query(
-		psprintf("SELECT %s FROM %s WHERE %s >= '%s'::timestamptz AND %s >= " INT64_FORMAT " AND %s >= %s ORDER BY %s",
-				 list, request->task->target, ETL_RAW_LOADED_AT, timestamptz_to_str(reach.loaded_from), ETL_RAW_BATCH,
-				 reach.first, quote_identifier(cursor->name), etl_value_literal(cursor->type, request->lower),
-				 ETL_RAW_BATCH),
-		keep_row, overlap);
+	(void) etl_stream_query(psprintf("SELECT %s FROM %s WHERE %s >= '%s'::timestamptz AND %s >= " INT64_FORMAT
+									 " AND %s >= %s%s ORDER BY %s",
+									 list, request->task->target, ETL_RAW_LOADED_AT,
+									 timestamptz_to_str(reach.loaded_from), ETL_RAW_BATCH, reach.first,
+									 quote_identifier(cursor->name), etl_value_literal(cursor->type, request->lower),
+									 counted_only(overlap, request, reach.first), ETL_RAW_BATCH),
+							keep_row, overlap);
 	AtEOXact_GUC(false, level);
 	return overlap;
 }

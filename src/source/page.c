@@ -107,6 +107,11 @@ append_where(StringInfo sql, const EtlPage *page)
 		append_reference(sql, page, page->order[0]);
 		appendStringInfoString(sql, " IS NOT NULL");
 	}
+	if (page->below)
+	{
+		append_and(sql, &n);
+		append_comparison(sql, page, page->cursor, "<", page->below);
+	}
 	if (page->upper)
 	{
 		append_and(sql, &n);

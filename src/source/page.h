@@ -19,6 +19,7 @@ typedef struct EtlPage
 	const EtlRawMap *map;
 	const EtlColumn *cursor; /* NULL: none */
 	const char *lower;		 /* cursor >= lower, or NULL */
+	const char *below;		 /* cursor < below, or NULL */
 	const char *upper;		 /* order[0] <= upper, or NULL */
 	bool null_cursors;		 /* the rows whose cursor is NULL, and only those */
 	int n_order;			 /* 0: all in one piece, in any order */

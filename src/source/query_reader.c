@@ -225,6 +225,7 @@ set_up(QueryReader *reader, const EtlReadRequest *request)
 	page->source = request->source;
 	page->map = request->map;
 	page->lower = request->lower;
+	page->below = request->below;
 	if (request->task->cursor_column)
 	{
 		page->cursor = etl_relation_column(request->source, request->task->cursor_column);

@@ -48,6 +48,7 @@ typedef struct EtlReadRequest
 	const EtlSource *source;
 	const EtlRawMap *map; /* the columns to deliver, in this order */
 	const char *lower;	  /* rows with cursor >= lower; NULL: all rows. Text as in etl.watermark */
+	const char *below;	  /* rows with cursor < below; NULL: no such limit */
 	int max_rows;		  /* most rows of a batch */
 	MemoryContext context;
 } EtlReadRequest;
