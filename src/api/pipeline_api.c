@@ -11,6 +11,7 @@
 #include "schedule/cron_bridge.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "worker/wake.h"
 
 PG_FUNCTION_INFO_V1(etl_create_pipeline);
 PG_FUNCTION_INFO_V1(etl_alter_pipeline);
@@ -129,6 +130,9 @@ set_paused(EtlPipeline *pipeline, bool paused)
 	etl_pipeline_update(pipeline);
 	if (pipeline->schedule != NULL)
 		etl_cron_sync(pipeline);
+	/* Its backfills go on. */
+	if (!paused)
+		etl_wake_at_commit();
 }
 
 /* etl.pause_pipeline(name) RETURNS void */
