@@ -95,9 +95,8 @@ SELECT name, pool, pool_slots FROM pg_temp.task;
 SELECT etl.alter_task('pool', 'none', reset => '{pool}');
 SELECT name, pool, pool_slots FROM pg_temp.task WHERE name = 'none';
 
--- A pool that is made smaller warns; validate tells of it, and of one without slots.
+-- validate tells of a pool without slots, and of one that is smaller than what a task takes.
 SET ROLE pool_owner;
-SELECT etl.alter_pool('shop', slots => 1);
 SELECT etl.alter_pool('shop', slots => 0);
 SET ROLE pool_user;
 SELECT task, severity, problem, hint FROM etl.validate('pool') ORDER BY task;
@@ -160,6 +159,24 @@ SELECT pool, slots, used, waiting FROM etl.pool_status WHERE pool = 'shop';
 SELECT pg_temp.pretend(:mine, 'retry');
 SELECT pool, slots, used, waiting FROM etl.pool_status WHERE pool = 'shop';
 ROLLBACK;
+
+-- A pool without slots keeps its tasks waiting, and no others; opening it at a commit lets them start.
+SELECT etl.alter_task('pool', 'one', retry_delays => '{}');
+SELECT etl.alter_pool('shop', slots => 0);
+SELECT etl.run_pipeline('pool', tasks => '{one,none}', wait => false) AS run \gset
+DO $$
+BEGIN
+  WHILE NOT EXISTS (SELECT FROM etl.task_status WHERE task = 'none' AND state = 'success') LOOP
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+END
+$$;
+SELECT task, state FROM etl.task_status WHERE run_id = :run ORDER BY task;
+SELECT pool, slots, used, waiting FROM etl.pool_status WHERE pool = 'shop';
+-- Smaller than what the task takes: it takes all there is.
+SELECT etl.alter_pool('shop', slots => 1);
+SELECT etl.wait_for_run(:run, '5 min');
+SELECT task, state FROM etl.task_status WHERE run_id = :run ORDER BY task;
 
 SELECT etl.drop_pipeline('pool');
 SELECT etl.drop_pipeline('other');

@@ -56,7 +56,7 @@ owner_problems(Oid owner)
 					   psprintf("ALTER ROLE %s LOGIN.", quote_identifier(GetUserNameFromId(owner, false))));
 }
 
-/* pool_problems finds what keeps a task from getting slots of its pool. */
+/* pool_problems finds what keeps a task waiting for slots of its pool. */
 static List *
 pool_problems(const EtlTask *task)
 {
@@ -68,10 +68,12 @@ pool_problems(const EtlTask *task)
 		return add_problem(NIL, false,
 						   psprintf("Pool \"%s\" has no slots at present, so the task does not start.", pool->name),
 						   psprintf("etl.alter_pool(%s, slots => ...) opens it.", quote_literal_cstr(pool->name)));
-	return add_problem(NIL, true,
-					   psprintf("The task takes %d slots of pool \"%s\", which has %d, so it never starts.",
-								task->pool_slots, pool->name, pool->slots),
-					   pstrdup("Lower pool_slots with etl.alter_task, or enlarge the pool with etl.alter_pool."));
+	return add_problem(
+		NIL, false,
+		psprintf("The task takes %d slots of pool \"%s\", which has only %d: it waits until no other task of "
+				 "the pool works.",
+				 task->pool_slots, pool->name, pool->slots),
+		pstrdup("Lower pool_slots with etl.alter_task, or enlarge the pool with etl.alter_pool."));
 }
 
 /* kind_problems finds what is wrong with a task's own options, as its owner. */

@@ -59,19 +59,6 @@ new_owner(const char *name)
 	return role;
 }
 
-/* warn_of_large tells of tasks that take more slots than the pool has: they would wait for ever. */
-static void
-warn_of_large(const EtlPool *pool)
-{
-	char *users = pool->slots > 0 ? etl_pool_users(pool->name, pool->slots, GetUserId()) : NULL;
-
-	if (users != NULL)
-		ereport(WARNING, (errmsg("pool \"%s\" is too small for some of its tasks", pool->name),
-						  errdetail("It has %d %s; more are needed by %s.", pool->slots,
-									pool->slots == 1 ? "slot" : "slots", users),
-						  errhint("They will not start. Lower their pool_slots with etl.alter_task.")));
-}
-
 /* etl.create_pool(name, slots, description) RETURNS void */
 Datum
 etl_create_pool(PG_FUNCTION_ARGS)
@@ -112,7 +99,6 @@ etl_alter_pool(PG_FUNCTION_ARGS)
 	{
 		pool->slots = DatumGetInt32(slots);
 		check_slots(pool->slots);
-		warn_of_large(pool);
 	}
 	etl_pool_update(pool);
 	etl_wake_at_commit();
@@ -124,7 +110,7 @@ Datum
 etl_drop_pool(PG_FUNCTION_ARGS)
 {
 	EtlPool *pool = get_pool(etl_args_required(fcinfo, "name"), ETL_POOL_DROP);
-	char *users = etl_pool_users(pool->name, 0, GetUserId());
+	char *users = etl_pool_users(pool->name, GetUserId());
 
 	if (users != NULL)
 		ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),

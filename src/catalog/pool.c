@@ -119,27 +119,27 @@ etl_pool_delete(const char *name)
 }
 
 /*
- * etl_pool_users names the tasks that take more than so many slots of a pool, in words; NULL if there are none. Of tasks
- * in pipelines that reader may not see it gives the number.
+ * etl_pool_users names the tasks that take slots of a pool, in words; NULL if there are none. Of tasks in pipelines that
+ * reader may not see it gives the number.
  */
 char *
-etl_pool_users(const char *name, int above, Oid reader)
+etl_pool_users(const char *name, Oid reader)
 {
 	static EtlStatement list = {
 		"SELECT count(*) AS n, count(*) FILTER (WHERE NOT u.visible) AS hidden, "
 		"string_agg(format('\"%s\" of pipeline \"%s\"', u.task, u.pipeline), ', ' ORDER BY u.pipeline, u.task) "
 		"  FILTER (WHERE u.visible) AS visible "
-		"FROM (SELECT t.name AS task, p.name AS pipeline, coalesce(pg_has_role($3, p.owner, 'MEMBER'), false) AS "
+		"FROM (SELECT t.name AS task, p.name AS pipeline, coalesce(pg_has_role($2, p.owner, 'MEMBER'), false) AS "
 		"visible "
 		"  FROM etl.task AS t JOIN etl.pipeline AS p ON p.pipeline_id = t.pipeline_id "
-		"  WHERE t.pool = $1 AND t.pool_slots > $2) AS u",
-		3,
-		{TEXTOID, INT4OID, OIDOID}};
+		"  WHERE t.pool = $1) AS u",
+		2,
+		{TEXTOID, OIDOID}};
 	EtlScope scope;
 	EtlRow row;
 	char *users = NULL;
 	int64 hidden;
-	Datum value[3] = {CStringGetTextDatum(name), Int32GetDatum(above), ObjectIdGetDatum(reader)};
+	Datum value[2] = {CStringGetTextDatum(name), ObjectIdGetDatum(reader)};
 
 	etl_catalog_begin(&scope);
 	etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT);

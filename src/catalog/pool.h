@@ -2,8 +2,8 @@
  * pool.h
  *		The table etl.pool: limits that tasks of all pipelines share.
  *
- * A task takes pool_slots of its pool while it works, by the definition that its run is pinned to. A pool that is not in
- * the list (dropped since the run began) limits nothing.
+ * A task takes pool_slots of its pool while it works, by the definition that its run is pinned to; all slots, when the
+ * pool has become smaller than that. A pool that is not in the list (dropped since the run began) limits nothing.
  */
 #ifndef ETL_POOL_H
 #define ETL_POOL_H
@@ -33,6 +33,6 @@ extern EtlPool *etl_pool_find(const char *name, EtlPoolLock lock);
 extern bool etl_pool_insert(const EtlPool *pool);
 extern void etl_pool_update(const EtlPool *pool);
 extern void etl_pool_delete(const char *name);
-extern char *etl_pool_users(const char *name, int above, Oid reader);
+extern char *etl_pool_users(const char *name, Oid reader);
 
 #endif /* ETL_POOL_H */
