@@ -50,11 +50,13 @@ etl_compat_clear_perms(RangeTblEntry *rte)
 #define etl_compat_database_aclcheck(oid, role, mode) object_aclcheck(DatabaseRelationId, oid, role, mode)
 #define etl_compat_namespace_aclcheck(oid, role, mode) object_aclcheck(NamespaceRelationId, oid, role, mode)
 #define etl_compat_is_relation_owner(oid, role) object_ownercheck(RelationRelationId, oid, role)
+#define etl_compat_is_database_owner(oid, role) object_ownercheck(DatabaseRelationId, oid, role)
 #else
 #include "utils/acl.h"
 #define etl_compat_database_aclcheck(oid, role, mode) pg_database_aclcheck(oid, role, mode)
 #define etl_compat_namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
 #define etl_compat_is_relation_owner(oid, role) pg_class_ownercheck(oid, role)
+#define etl_compat_is_database_owner(oid, role) pg_database_ownercheck(oid, role)
 #endif
 
 /* Makes the index entries of a row that was just inserted; 16 added an argument for updates of BRIN indexes. */

@@ -8,6 +8,8 @@
 #include "fmgr.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "worker/launcher.h"
+#include "worker/utility.h"
 
 ETL_MODULE_MAGIC;
 
@@ -20,4 +22,7 @@ _PG_init(void)
 	if (IsBinaryUpgrade)
 		return;
 	etl_guc_init();
+	etl_utility_init();
+	if (process_shared_preload_libraries_in_progress)
+		etl_launcher_init();
 }

@@ -10,6 +10,7 @@
 
 int etl_chunk_rows = 200000;
 int etl_max_workers = 4;
+bool etl_launcher = true;
 
 /* etl_guc_init defines the settings; called once, when the library is loaded. */
 void
@@ -22,5 +23,9 @@ etl_guc_init(void)
 							"Each takes one of max_worker_processes.", &etl_max_workers, 4, 1, 1024, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 	ETL_FAULT_INIT();
+	DefineCustomBoolVariable("etl.launcher", "Lets the launcher start interrupted and scheduled runs.",
+							 "Off: only what somebody asks for is done. Has no meaning unless the library is in "
+							 "shared_preload_libraries.",
+							 &etl_launcher, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("etl");
 }

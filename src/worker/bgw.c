@@ -15,6 +15,9 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "worker/bgw.h"
+#include "worker/watch.h"
+
+#define SCHEDULER_MAIN "etl_scheduler_main"
 
 StaticAssertDecl(sizeof(EtlBgwParams) <= BGW_EXTRALEN, "EtlBgwParams does not fit into bgw_extra");
 
@@ -44,7 +47,7 @@ etl_bgw_start_scheduler(uint32 request, BackgroundWorkerHandle **handle)
 {
 	EtlBgwParams params = {.database = MyDatabaseId, .request = request};
 
-	return start_worker("etl scheduler", "etl scheduler", "etl_scheduler_main", &params, handle);
+	return start_worker("etl scheduler", "etl scheduler", SCHEDULER_MAIN, &params, handle);
 }
 
 /*
@@ -56,7 +59,7 @@ etl_bgw_start_look(Oid database, BackgroundWorkerHandle **handle)
 {
 	EtlBgwParams params = {.database = database};
 
-	return start_worker("etl scheduler", "etl scheduler", "etl_scheduler_main", &params, handle);
+	return start_worker("etl scheduler", "etl scheduler", SCHEDULER_MAIN, &params, handle);
 }
 
 /* etl_bgw_start_executor starts a worker for one attempt that connects as role. */
@@ -81,7 +84,12 @@ etl_bgw_begin(void)
 	pqsignal(SIGTERM, die);
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
+	if (strcmp(MyBgworkerEntry->bgw_function_name, SCHEDULER_MAIN) == 0)
+		etl_watch_scheduler_starts(params.database);
 	BackgroundWorkerInitializeConnectionByOid(params.database, params.role, 0);
+	/* By now whoever drops or renames the database sees this process, or this process sees that. */
+	if (etl_watch_is_blocked(params.database))
+		proc_exit(0);
 	/* Settings of the role must not decide which objects the engine's own SQL finds. */
 	SetConfigOption("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name, PGC_USERSET, PGC_S_SESSION);
