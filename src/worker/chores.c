@@ -30,6 +30,7 @@ static TimestampTz retention_due = DT_NOBEGIN;
 static TimestampTz delivery_due = DT_NOEND;
 static int backfills = 0;
 static bool backfill_moved = true;
+static bool look_owed = false; /* somebody may have woken the scheduler too soon after it had looked */
 
 /* etl_chores_may_work says whether the scheduler may go on. */
 bool
@@ -49,7 +50,8 @@ may_look(TimestampTz now)
 static void
 look_at_plans(TimestampTz now)
 {
-	if (!may_look(now) && now < schedule_due && !backfill_moved)
+	look_owed = !may_look(now) && now < schedule_due && !backfill_moved;
+	if (look_owed)
 		return;
 	schedule_due = etl_launcher_exists() ? etl_due_step(now) : DT_NOEND;
 	backfills = etl_backfill_step();
@@ -139,6 +141,8 @@ etl_chores_next(void)
 {
 	TimestampTz next = Min(schedule_due, delivery_due);
 
+	if (look_owed)
+		next = Min(next, TimestampTzPlusMilliseconds(looked_at, LOOK_PAUSE));
 	return Min(next, retention_due);
 }
 
@@ -147,4 +151,14 @@ void
 etl_chores_run_ended(const EtlRunLine *line)
 {
 	backfill_moved = backfill_moved || line->backfill_id != 0;
+}
+
+/* etl_chores_must_look makes up, before the scheduler leaves, for a look that was put off. */
+bool
+etl_chores_must_look(void)
+{
+	if (!look_owed)
+		return false;
+	looked_at = DT_NOBEGIN;
+	return true;
 }

@@ -14,6 +14,9 @@ extern bool etl_chores_may_work(void);
 /* Does what is due; true while there is something that the scheduler has to stay for. Outside of a transaction. */
 extern bool etl_chores_do(void);
 
+/* Whether schedules and backfills have to be looked at once more before the scheduler leaves; the next etl_chores_do does. */
+extern bool etl_chores_must_look(void);
+
 /* When there is something to do again; DT_NOEND: nothing is planned. */
 extern TimestampTz etl_chores_next(void);
 

@@ -369,8 +369,10 @@ schedule(TimestampTz *next)
 		MemoryContextReset(context);
 		if (n < 0)
 			return false;
-		if (n == 0 && !chores)
+		if (n == 0 && !chores && !etl_chores_must_look())
 			return true;
+		if (n == 0 && !chores)
+			continue;
 		pgstat_report_stat(false);
 		sleep_until(*next);
 	}
