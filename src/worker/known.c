@@ -5,10 +5,22 @@
 #include "postgres.h"
 
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "worker/known.h"
 
 static HTAB *known = NULL;
+
+/* Grows whenever a role has changed: REASSIGN OWNED and DROP ROLE reach active runs, too. */
+static uint32 generation = 0;
+
+/* on_role_change notes that roles have changed. Nothing can be read here. */
+static void
+on_role_change(Datum arg, int cache, uint32 hash)
+{
+	generation++;
+}
 
 /* make_table makes the table at its first use. */
 static void
@@ -16,8 +28,10 @@ make_table(void)
 {
 	HASHCTL control = {.keysize = sizeof(int64), .entrysize = sizeof(EtlKnown)};
 
-	if (known == NULL)
-		known = hash_create("etl runs", 32, &control, HASH_ELEM | HASH_BLOBS);
+	if (known != NULL)
+		return;
+	known = hash_create("etl runs", 32, &control, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterSyscacheCallback(AUTHOID, on_role_change, (Datum) 0);
 }
 
 /* load reads the definition of a run. */
@@ -29,6 +43,7 @@ load(EtlKnown *entry, const EtlRunLine *line)
 	entry->run = NULL;
 	entry->current = NULL;
 	entry->next_look = DT_NOBEGIN;
+	entry->generation = generation;
 	entry->context = AllocSetContextCreate(TopMemoryContext, "etl run", ALLOCSET_DEFAULT_SIZES);
 	entry->state_context = AllocSetContextCreate(entry->context, "etl run states", ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(entry->context);
@@ -40,13 +55,13 @@ load(EtlKnown *entry, const EtlRunLine *line)
 EtlKnown *
 etl_known_get(const EtlRunLine *line)
 {
-	bool found;
-	EtlKnown *entry;
+	EtlKnown *entry = etl_known_find(line->run_id);
 
-	make_table();
-	entry = hash_search(known, &line->run_id, HASH_ENTER, &found);
-	if (!found)
+	if (entry == NULL)
+	{
+		entry = hash_search(known, &line->run_id, HASH_ENTER, NULL);
 		load(entry, line);
+	}
 	if (entry->run == NULL)
 		elog(ERROR, "the definition of run " INT64_FORMAT " cannot be read", line->run_id);
 	entry->run->state = line->state;
@@ -54,12 +69,26 @@ etl_known_get(const EtlRunLine *line)
 	return entry;
 }
 
-/* etl_known_find returns what is known of a run, or NULL. */
+/* forget frees what is known of a run. */
+static void
+forget(EtlKnown *entry)
+{
+	MemoryContextDelete(entry->context);
+	hash_search(known, &entry->run_id, HASH_REMOVE, NULL);
+}
+
+/* etl_known_find returns what is known of a run; NULL if it has to be read. */
 EtlKnown *
 etl_known_find(int64 run_id)
 {
+	EtlKnown *entry;
+
 	make_table();
-	return hash_search(known, &run_id, HASH_FIND, NULL);
+	entry = hash_search(known, &run_id, HASH_FIND, NULL);
+	if (entry == NULL || entry->generation == generation)
+		return entry;
+	forget(entry);
+	return NULL;
 }
 
 /* etl_known_read_tasks reads the states of a run's tasks. */
@@ -81,10 +110,8 @@ etl_known_forget(int64 run_id)
 {
 	EtlKnown *entry = etl_known_find(run_id);
 
-	if (entry == NULL)
-		return;
-	MemoryContextDelete(entry->context);
-	hash_search(known, &run_id, HASH_REMOVE, NULL);
+	if (entry != NULL)
+		forget(entry);
 }
 
 /* writes_alone says whether the target of a task has one writer at a time. */

@@ -1,7 +1,7 @@
 /*
  * known.h
- *		What the scheduler remembers of the active runs between two looks: their definitions, which never change, and the
- *		states of their tasks as they were last read. All of it can be read again at any time.
+ *		What the scheduler remembers of the active runs between two looks: their definitions, of which only the owners can
+ *		change, and the states of their tasks as they were last read. All of it can be read again at any time.
  */
 #ifndef ETL_KNOWN_H
 #define ETL_KNOWN_H
@@ -12,7 +12,8 @@
 
 typedef struct EtlKnown
 {
-	int64 run_id; /* hash key */
+	int64 run_id;	   /* hash key */
+	uint32 generation; /* of the roles that it names */
 	EtlRun *run;
 	EtlTaskRun *current;   /* of run->tasks; NULL: not read yet */
 	TimestampTz next_look; /* DT_NOBEGIN: at the next step */

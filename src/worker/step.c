@@ -80,10 +80,11 @@ etl_step_begin(void)
 	{
 		SetCurrentStatementStartTimestamp();
 		StartTransactionCommand();
-		if (XactReadOnly)
-			wait_for_writing(&told);
-		else if (!etl_extension_hold())
+		/* First, so that nobody waits in a database without the extension. */
+		if (!etl_extension_hold())
 			give_way();
+		else if (XactReadOnly)
+			wait_for_writing(&told);
 		else
 			break;
 		MemoryContextSwitchTo(outside);
