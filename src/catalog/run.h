@@ -44,6 +44,7 @@ typedef struct EtlRunLine
 	TimestampTz deadline_at; /* DT_NOEND: none, or missed already */
 } EtlRunLine;
 
+extern EtlPipeline *etl_run_pipeline_for(const char *name, Oid caller);
 extern int64 etl_run_create(Jsonb *request, Oid caller, EtlRunState *state);
 extern int etl_run_reopen(int64 pipeline_id, int64 run_id, bool latest, int64 waiter);
 extern EtlRun *etl_run_load(int64 run_id);

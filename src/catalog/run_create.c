@@ -58,9 +58,11 @@ decide_overlap(const EtlPipeline *pipeline, Jsonb *request, char **message)
 	int64 other = member(request, "backfill_id") ? 0 : other_active(pipeline->pipeline_id);
 	const char *overlap = member(request, "on_overlap");
 
+	*message = member(request, "message");
+	if (member(request, "skip"))
+		return ETL_RUN_SKIPPED;
 	if (overlap == NULL)
 		overlap = pipeline->on_overlap;
-	*message = member(request, "message");
 	if (other == 0 || strcmp(overlap, "queue") == 0)
 		return ETL_RUN_QUEUED;
 	if (strcmp(overlap, "cancel_running") == 0)
@@ -72,7 +74,8 @@ decide_overlap(const EtlPipeline *pipeline, Jsonb *request, char **message)
 		ereport(ERROR, (errcode(ERRCODE_ETL_OVERLAP), errmsg("pipeline \"%s\" is running already", pipeline->name),
 						errdetail("Run " INT64_FORMAT " has not ended.", other),
 						errhint("Wait for it with etl.wait_for_run(" INT64_FORMAT "), or change on_overlap.", other)));
-	*message = psprintf("run " INT64_FORMAT " was still active", other);
+	*message = psprintf("run " INT64_FORMAT " was still active%s%s", other, *message ? "; " : "",
+						*message ? *message : "");
 	return ETL_RUN_SKIPPED;
 }
 
@@ -201,17 +204,13 @@ insert_run(const EtlPipeline *pipeline, Jsonb *request, Oid caller, EtlRunState 
 }
 
 /*
- * etl_run_create creates a run. request is an object with pipeline, mode, params, tasks, full_refresh, logical_time and
- * waiter, as etl_request_make builds it; caller is the role that asks. The run begins as queued or skipped. Schedules and
- * backfills add scheduled_for (then 0 is returned if there is a run for it already), interval_start, backfill_id,
- * on_overlap (instead of that of the pipeline) and message, all strings. Errors: 42704, 42501, ZE005, ZE006.
+ * etl_run_pipeline_for returns a pipeline, locked, for a role that asks for a run of it. Errors: 42704, 42501, ZE006 when it is
+ * paused.
  */
-int64
-etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
+EtlPipeline *
+etl_run_pipeline_for(const char *name, Oid caller)
 {
-	char *name = member(request, "pipeline");
 	EtlPipeline *pipeline = etl_pipeline_find(name, true);
-	char *message;
 
 	if (pipeline == NULL)
 		ereport(ERROR,
@@ -227,6 +226,22 @@ etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
 		ereport(ERROR, (errcode(ERRCODE_ETL_PAUSED), errmsg("pipeline \"%s\" is paused", name),
 						errdetail("etl.pause_pipeline stopped it from starting runs."),
 						errhint("SELECT etl.resume_pipeline(%s) lets it run again.", quote_literal_cstr(name))));
+	return pipeline;
+}
+
+/*
+ * etl_run_create creates a run. request is an object with pipeline, mode, params, tasks, full_refresh, logical_time and
+ * waiter, as etl_request_make builds it; caller is the role that asks. The run begins as queued or skipped. Schedules and
+ * backfills add scheduled_for (then 0 is returned if there is a run for it already), interval_start, backfill_id,
+ * on_overlap (instead of that of the pipeline), skip (it begins as skipped) and message, all strings. Errors: 42704, 42501,
+ * ZE005, ZE006.
+ */
+int64
+etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
+{
+	EtlPipeline *pipeline = etl_run_pipeline_for(member(request, "pipeline"), caller);
+	char *message;
+
 	check_task_names(pipeline, request);
 	*state = decide_overlap(pipeline, request, &message);
 	return insert_run(pipeline, request, caller, *state, message);
