@@ -23,6 +23,9 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso --temp-instanc
 TAP_TESTS   = 1
 PROVE_TESTS = test/t/*.pl
 
+# HTTP and SMTP.
+SHLIB_LINK  = -lcurl
+
 # JIT gains nothing from a module whose time goes into SQL, and bitcode would need clang on every machine.
 override with_llvm = no
 

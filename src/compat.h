@@ -45,17 +45,20 @@ etl_compat_clear_perms(RangeTblEntry *rte)
 /* 16 gave new-style names to the functions that check privileges on objects; the arguments are the same. */
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_database.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "utils/acl.h"
 #define etl_compat_database_aclcheck(oid, role, mode) object_aclcheck(DatabaseRelationId, oid, role, mode)
 #define etl_compat_namespace_aclcheck(oid, role, mode) object_aclcheck(NamespaceRelationId, oid, role, mode)
 #define etl_compat_is_relation_owner(oid, role) object_ownercheck(RelationRelationId, oid, role)
+#define etl_compat_server_aclcheck(oid, role, mode) object_aclcheck(ForeignServerRelationId, oid, role, mode)
 #define etl_compat_is_database_owner(oid, role) object_ownercheck(DatabaseRelationId, oid, role)
 #else
 #include "utils/acl.h"
 #define etl_compat_database_aclcheck(oid, role, mode) pg_database_aclcheck(oid, role, mode)
 #define etl_compat_namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
 #define etl_compat_is_relation_owner(oid, role) pg_class_ownercheck(oid, role)
+#define etl_compat_server_aclcheck(oid, role, mode) pg_foreign_server_aclcheck(oid, role, mode)
 #define etl_compat_is_database_owner(oid, role) pg_database_ownercheck(oid, role)
 #endif
 

@@ -2,19 +2,14 @@
 #include "postgres.h"
 
 #include "catalog/retention.h"
-#include "notify/notifier.h"
 #include "schedule/due.h"
 #include "utils/timestamp.h"
 
-#pragma weak etl_notifier_due
-#pragma weak etl_notifier_start
 #pragma weak etl_due_step
 #pragma weak etl_due_fire
 #pragma weak etl_due_begin
 #pragma weak etl_retention_step
 
-TimestampTz etl_notifier_due(void) { return DT_NOEND; }
-bool etl_notifier_start(void) { return true; }
 TimestampTz etl_due_step(TimestampTz now) { return DT_NOEND; }
 int64 etl_due_fire(const char *pipeline, Oid caller, int64 waiter, TimestampTz now, EtlRunState *state) { return 0; }
 void etl_due_begin(int64 pipeline_id, TimestampTz now) {}

@@ -90,66 +90,62 @@ etl_alert_delivery_due(void)
 	return due;
 }
 
-/* read_deliveries makes a list from rows with the columns of the alert and its pipeline. */
-static int
-read_deliveries(const EtlScope *scope, uint64 n, EtlDelivery **delivery)
+/* read_delivery fills in a try from a row with the columns of the alert and its pipeline. */
+static void
+read_delivery(const EtlRow *row, EtlDelivery *delivery)
 {
-	*delivery = MemoryContextAllocZero(scope->caller, sizeof(EtlDelivery) * Max(n, 1));
-	for (uint64 i = 0; i < n; i++)
-	{
-		EtlRow row = etl_catalog_row(scope, i);
-		EtlDelivery *d = &(*delivery)[i];
-
-		d->delivery_id = etl_row_int64(&row, "delivery_id");
-		d->try = etl_row_int32(&row, "try");
-		d->route = etl_row_text(&row, "route");
-		d->alert.alert_id = etl_row_int64(&row, "alert_id");
-		d->alert.event = etl_row_text(&row, "event");
-		d->alert.severity = etl_row_text(&row, "severity");
-		d->alert.pipeline_id = etl_row_int64(&row, "pipeline_id");
-		d->alert.pipeline = etl_row_text(&row, "pipeline");
-		d->alert.owner = etl_row_oid(&row, "owner");
-		d->alert.tags = etl_row_jsonb(&row, "tags");
-		d->alert.run_id = etl_row_int64(&row, "run_id");
-		d->alert.task_run_id = etl_row_int64(&row, "task_run_id");
-		d->alert.task = etl_row_text(&row, "task");
-		d->alert.message = etl_row_text(&row, "message");
-		d->alert.created_at = etl_row_time(&row, "created_at");
-	}
-	return (int) n;
+	delivery->delivery_id = etl_row_int64(row, "delivery_id");
+	delivery->try = etl_row_int32(row, "try");
+	delivery->route = etl_row_text(row, "route");
+	delivery->alert.alert_id = etl_row_int64(row, "alert_id");
+	delivery->alert.event = etl_row_text(row, "event");
+	delivery->alert.severity = etl_row_text(row, "severity");
+	delivery->alert.pipeline_id = etl_row_int64(row, "pipeline_id");
+	delivery->alert.pipeline = etl_row_text(row, "pipeline");
+	delivery->alert.owner = etl_row_oid(row, "owner");
+	delivery->alert.tags = etl_row_jsonb(row, "tags");
+	delivery->alert.run_id = etl_row_int64(row, "run_id");
+	delivery->alert.task_run_id = etl_row_int64(row, "task_run_id");
+	delivery->alert.task = etl_row_text(row, "task");
+	delivery->alert.message = etl_row_text(row, "message");
+	delivery->alert.created_at = etl_row_time(row, "created_at");
 }
 
 /*
- * etl_alert_delivery_claim makes up to limit of the pending tries that are due into ones that are being sent: the oldest
- * alert of each route that is not sending already, so that a route tells of alerts in their order and one that is slow
- * does not hold up the others. Returns their number.
+ * etl_alert_delivery_claim makes a pending try that is due into one that is being sent: the oldest alert of a route that
+ * is not sending already, so that a route tells of alerts in their order and one that is slow does not hold up the
+ * others. False: there is none.
  */
-int
-etl_alert_delivery_claim(int limit, EtlDelivery **delivery)
+bool
+etl_alert_delivery_claim(EtlDelivery *delivery)
 {
 	static EtlStatement claim = {
 		.sql = "WITH first AS (SELECT DISTINCT ON (d.route) d.delivery_id, d.due_at FROM etl.alert_delivery AS d "
-			   "WHERE d.state = 'pending' AND d.due_at <= $2 AND NOT EXISTS (SELECT FROM etl.alert_delivery AS s "
+			   "WHERE d.state = 'pending' AND d.due_at <= $1 AND NOT EXISTS (SELECT FROM etl.alert_delivery AS s "
 			   "WHERE s.state = 'sending' AND s.route = d.route) ORDER BY d.route, d.alert_id, d.try), "
-			   "due AS (SELECT delivery_id FROM first ORDER BY due_at, delivery_id LIMIT $1), "
+			   "due AS (SELECT delivery_id FROM first ORDER BY due_at, delivery_id LIMIT 1), "
 			   "claimed AS (UPDATE etl.alert_delivery AS d SET state = 'sending' FROM due "
 			   "WHERE d.delivery_id = due.delivery_id AND d.state = 'pending' RETURNING d.*) "
 			   "SELECT c.delivery_id, c.try, c.route, a.alert_id, a.event, a.severity, a.pipeline_id, a.pipeline, "
 			   "p.owner::oid AS owner, p.tags, a.run_id, a.task_run_id, a.task, a.message, a.created_at "
 			   "FROM claimed AS c JOIN etl.alert AS a USING (alert_id) LEFT JOIN etl.pipeline AS p USING (pipeline_id)",
-		.nargs = 2,
-		.argtype = {INT4OID, TIMESTAMPTZOID},
+		.nargs = 1,
+		.argtype = {TIMESTAMPTZOID},
 	};
 	EtlScope scope;
-	int n;
-	Datum value[2];
+	bool found;
+	Datum value = TimestampTzGetDatum(GetCurrentTimestamp());
 
-	value[0] = Int32GetDatum(limit);
-	value[1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	etl_catalog_begin(&scope);
-	n = read_deliveries(&scope, etl_catalog_exec(&claim, value, NULL, SPI_OK_SELECT), delivery);
+	found = etl_catalog_exec(&claim, &value, NULL, SPI_OK_SELECT) > 0;
+	if (found)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		read_delivery(&row, delivery);
+	}
 	etl_catalog_end(&scope);
-	return n;
+	return found;
 }
 
 /* etl_alert_delivery_orphans returns the tries that are said to be sending: by a notifier that is gone. */
@@ -157,16 +153,21 @@ int
 etl_alert_delivery_orphans(EtlDelivery **delivery)
 {
 	static EtlStatement list = {
-		.sql = "SELECT d.delivery_id, d.try, d.route, a.alert_id, a.event, a.severity, a.pipeline_id, a.pipeline, "
-			   "NULL::oid AS owner, NULL::jsonb AS tags, a.run_id, a.task_run_id, a.task, a.message, a.created_at "
-			   "FROM etl.alert_delivery AS d JOIN etl.alert AS a USING (alert_id) WHERE d.state = 'sending' "
-			   "ORDER BY d.delivery_id",
+		.sql = "SELECT d.delivery_id, d.try FROM etl.alert_delivery AS d WHERE d.state = 'sending' ORDER BY 1",
 	};
 	EtlScope scope;
 	int n;
 
 	etl_catalog_begin(&scope);
-	n = read_deliveries(&scope, etl_catalog_exec(&list, NULL, NULL, SPI_OK_SELECT), delivery);
+	n = (int) etl_catalog_exec(&list, NULL, NULL, SPI_OK_SELECT);
+	*delivery = MemoryContextAllocZero(scope.caller, sizeof(EtlDelivery) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		EtlRow row = etl_catalog_row(&scope, i);
+
+		(*delivery)[i].delivery_id = etl_row_int64(&row, "delivery_id");
+		(*delivery)[i].try = etl_row_int32(&row, "try");
+	}
 	etl_catalog_end(&scope);
 	return n;
 }

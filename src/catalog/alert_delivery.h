@@ -18,7 +18,7 @@ extern void etl_alert_delivery_insert(const EtlAlert *alert, const EtlAlertRoute
 									  const char *message);
 extern int64 etl_alert_delivery_earlier(const EtlAlert *alert, const EtlAlertRoute *route);
 extern TimestampTz etl_alert_delivery_due(void);
-extern int etl_alert_delivery_claim(int limit, EtlDelivery **delivery);
+extern bool etl_alert_delivery_claim(EtlDelivery *delivery);
 extern int etl_alert_delivery_orphans(EtlDelivery **delivery);
 extern bool etl_alert_delivery_end(int64 delivery_id, const char *state, const char *message);
 extern void etl_alert_delivery_again(int64 delivery_id, int seconds);

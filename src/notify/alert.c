@@ -9,12 +9,16 @@
 
 #include "catalog/alert_delivery.h"
 #include "commands/async.h"
+#include "miscadmin.h"
 #include "notify/alert.h"
 #include "notify/message.h"
 #include "notify/route.h"
+#include "postmaster/bgworker.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
+#include "worker/wake.h"
 
 /* Longest message that is stored, and longest payload of NOTIFY, which PostgreSQL limits to 7999, in bytes. */
 #define MESSAGE_LIMIT 4000
@@ -66,6 +70,16 @@ is_repeatable(const EtlAlert *alert)
 	return alert->pipeline_id != 0 && strcmp(alert->severity, "recovery") != 0;
 }
 
+/* wake_scheduler has the scheduler look for deliveries after this transaction. It is a worker itself, and looks then. */
+static void
+wake_scheduler(void)
+{
+	if (MyBgworkerEntry != NULL)
+		SetLatch(MyLatch);
+	else
+		etl_wake_at_commit();
+}
+
 /* give hands an alert to a route that wants it. */
 static void
 give(const EtlAlert *alert, const EtlAlertRoute *route)
@@ -88,6 +102,8 @@ give(const EtlAlert *alert, const EtlAlertRoute *route)
 	else if (strcmp(route->channel, "notify") == 0)
 		state = send_notify(alert, route, &message);
 	etl_alert_delivery_insert(alert, route, state, message);
+	if (strcmp(state, "pending") == 0)
+		wake_scheduler();
 }
 
 /* raise_alert stores an alert and gives it to the routes that want it. */

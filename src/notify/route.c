@@ -57,6 +57,13 @@ has_tags(const JsonbValue *value, Jsonb *tags)
 	return JsonbDeepContains(&have, &want);
 }
 
+/* etl_route_may_hear says whether the owner of a route may hear of an alert. */
+bool
+etl_route_may_hear(const EtlAlertRoute *route, const EtlAlert *alert)
+{
+	return has_privs_of_role(route->owner, alert->owner);
+}
+
 /* etl_route_wants says whether a route wants an alert and its owner may hear of it. */
 bool
 etl_route_wants(const EtlAlertRoute *route, const EtlAlert *alert)
@@ -65,7 +72,7 @@ etl_route_wants(const EtlAlertRoute *route, const EtlAlert *alert)
 	JsonbIteratorToken token;
 	JsonbValue v;
 
-	if (!route->enabled || !has_privs_of_role(route->owner, alert->owner) || !JB_ROOT_IS_OBJECT(route->match))
+	if (!route->enabled || !etl_route_may_hear(route, alert) || !JB_ROOT_IS_OBJECT(route->match))
 		return false;
 	it = JsonbIteratorInit(&route->match->root);
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)

@@ -15,6 +15,9 @@
 /* Checks all settings of a route as its owner. Errors: 22023, 42622, 42704, 42501, 42809. */
 extern void etl_route_check(const EtlAlertRoute *route);
 
+/* Says whether the owner of a route is a member of the role that owns the alert's pipeline. */
+extern bool etl_route_may_hear(const EtlAlertRoute *route, const EtlAlert *alert);
+
 /* Says whether a route wants an alert and its owner may hear of it. Never raises an error: an odd match matches nothing. */
 extern bool etl_route_wants(const EtlAlertRoute *route, const EtlAlert *alert);
 

@@ -71,6 +71,15 @@ etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name, Background
 	return start_worker("etl executor", name, "etl_executor_main", &params, handle);
 }
 
+/* etl_bgw_start_notifier starts a worker that delivers alerts if nobody else does; nobody waits for it. */
+bool
+etl_bgw_start_notifier(void)
+{
+	EtlBgwParams params = {.database = MyDatabaseId};
+
+	return start_worker("etl notifier", "etl notifier", "etl_notifier_main", &params, NULL);
+}
+
 /*
  * etl_bgw_begin is the first call of every worker: signals, connection, settings. SIGTERM ends the worker at the next
  * interrupt check and not inside the handler; SIGINT cancels the running statement, as in any backend.

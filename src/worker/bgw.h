@@ -21,6 +21,7 @@ extern bool etl_bgw_start_scheduler(uint32 request, BackgroundWorkerHandle **han
 extern bool etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name, BackgroundWorkerHandle **handle);
 /* Starts a scheduler in a database that only looks whether there is something to do; nobody waits for it. */
 extern bool etl_bgw_start_look(Oid database, BackgroundWorkerHandle **handle);
+extern bool etl_bgw_start_notifier(void);
 extern EtlBgwParams etl_bgw_begin(void);
 
 /* Sets the latches of the other workers in a database; ends them. Both allocate and raise nothing. */
