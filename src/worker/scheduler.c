@@ -242,14 +242,15 @@ step_guarded(EtlRunLine *line, int n, int i)
 	MemoryContextSwitchTo(caller);
 }
 
-/* must_look says whether there may be something to do for a run. */
+/* must_look says whether there may be something to do for a run; one that was queued may be the next one by now. */
 static bool
-must_look(const EtlRunLine *line)
+must_look(const EtlRunLine *line, int n, int i)
 {
-	const EtlKnown *known = etl_known_find(line->run_id);
+	const EtlKnown *known = etl_known_find(line[i].run_id);
 
-	return known == NULL || known->next_look <= GetCurrentTimestamp() || line->state != known->run->state ||
-		   line->cancel_requested || (line->waiter != 0 && !etl_lock_is_held(ETL_LOCK_WAITER, line->waiter));
+	return known == NULL || known->next_look <= GetCurrentTimestamp() || line[i].state != known->run->state ||
+		   (line[i].state == ETL_RUN_QUEUED && is_next(line, n, i)) || line[i].cancel_requested ||
+		   (line[i].waiter != 0 && !etl_lock_is_held(ETL_LOCK_WAITER, line[i].waiter));
 }
 
 /* sweep marks the runs of which an executor has ended. */
@@ -322,7 +323,7 @@ step(TimestampTz *next)
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (must_look(&line[i]))
+		if (must_look(line, n, i))
 			step_guarded(line, n, i);
 	}
 	if (n > 0)
