@@ -50,6 +50,7 @@ COMMENT ON COLUMN etl.run.definition IS 'Pipeline, tasks and dependencies as the
 CREATE INDEX run_pipeline_idx ON etl.run (pipeline_id, run_id);
 CREATE UNIQUE INDEX run_scheduled_idx ON etl.run (pipeline_id, scheduled_for);
 CREATE INDEX run_backfill_idx ON etl.run (backfill_id) WHERE backfill_id IS NOT NULL;
+CREATE INDEX run_success_idx ON etl.run (pipeline_id, logical_time) WHERE state IN ('success', 'warning') AND backfill_id IS NULL;
 CREATE INDEX run_active_idx ON etl.run (run_id) WHERE state IN ('queued', 'running');
 
 CREATE TABLE etl.task_run (
@@ -134,7 +135,7 @@ CREATE TABLE etl.quarantine (
   column_name   text,
   row_data      jsonb NOT NULL,
   created_at    timestamptz NOT NULL
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.quarantine IS 'Rows that a target could not take, with the reason; the rest of their load went on.';
 COMMENT ON COLUMN etl.quarantine.quarantine_id IS 'Key.';
 COMMENT ON COLUMN etl.quarantine.pipeline_id IS 'The pipeline.';
@@ -167,7 +168,7 @@ CREATE TABLE etl.check_result (
   fail            text,
   message         text NOT NULL,
   checked_at      timestamptz NOT NULL
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.check_result IS 'One row per evaluation of a check; kept also when the check passed and when its task was rolled back.';
 COMMENT ON COLUMN etl.check_result.check_result_id IS 'Key.';
 COMMENT ON COLUMN etl.check_result.pipeline_id IS 'The pipeline.';
@@ -250,7 +251,7 @@ CREATE TABLE etl.alert (
   message      text NOT NULL,
   created_at   timestamptz NOT NULL,
   recovered_at timestamptz
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.alert IS 'One row per event that somebody may want to hear of, written in the transaction that makes the change of state.';
 COMMENT ON COLUMN etl.alert.alert_id IS 'Key.';
 COMMENT ON COLUMN etl.alert.event IS 'task_failed (after the last retry), task_stale (on_failure => use_last), task_held (after three crashes), run_failed, run_warning, run_cancelled, run_skipped, deadline_missed, recovered or test.';
@@ -276,7 +277,7 @@ CREATE TABLE etl.alert_delivery (
   ended_at    timestamptz,
   message     text,
   UNIQUE (alert_id, route, try)
-);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.alert_delivery IS 'One row per try to deliver an alert by a route.';
 COMMENT ON COLUMN etl.alert_delivery.delivery_id IS 'Key.';
 COMMENT ON COLUMN etl.alert_delivery.alert_id IS 'The alert.';

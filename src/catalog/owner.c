@@ -97,12 +97,17 @@ etl_owner_reassign(Oid from, Oid to)
 		"UPDATE etl.pool SET owner = $2, updated_at = now() WHERE owner::oid = $1", 2, {OIDOID, OIDOID}};
 	static EtlStatement route = {
 		"UPDATE etl.alert_route SET owner = $2, updated_at = now() WHERE owner::oid = $1", 2, {OIDOID, OIDOID}};
+	static EtlStatement delivery = {"UPDATE etl.alert_delivery SET owner = $2 WHERE owner::oid = $1 "
+									"AND state IN ('pending', 'sending')",
+									2,
+									{OIDOID, OIDOID}};
 	Datum value[2] = {ObjectIdGetDatum(from), ObjectIdGetDatum(to)};
 	EtlNames scheduled = reassign_pipelines(value);
 
 	etl_catalog_call(&task, value, NULL, SPI_OK_UPDATE);
 	etl_catalog_call(&pool, value, NULL, SPI_OK_UPDATE);
 	etl_catalog_call(&route, value, NULL, SPI_OK_UPDATE);
+	etl_catalog_call(&delivery, value, NULL, SPI_OK_UPDATE);
 	reassign_active(value);
 	for (int i = 0; i < scheduled.n; i++)
 		etl_cron_sync(etl_pipeline_find(scheduled.name[i], false));
