@@ -175,11 +175,12 @@ refuse_place(const Option *option, const char *name, Oid catalog)
 					errdetail("The wrapper has no such option."), errhint("%s", names_of(option, catalog))));
 }
 
-/* check_value refuses a value; that of a user mapping is not shown. */
+/* check_value refuses a value; it is not shown where it may be secret. */
 static void
 check_value(const Option *option, const char *name, const char *value)
 {
-	bool secret = option->catalog == UserMappingRelationId;
+	/* Whoever puts a user or a token into base_url gave a secret away already; it need not go into the log, too. */
+	bool secret = option->catalog == UserMappingRelationId || option->is_valid == is_base_url;
 
 	for (const char *c = value; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || *c == '\x7f')
