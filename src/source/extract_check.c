@@ -110,6 +110,7 @@ etl_extract_explain(const EtlTask *task)
 {
 	Lines lines = {CurrentMemoryContext, NIL};
 	int level = etl_attempt_author_path(task);
+	EtlPlanFacts facts;
 	EtlBounds bounds;
 	EtlPage page;
 	char *sql;
@@ -125,6 +126,9 @@ etl_extract_explain(const EtlTask *task)
 							page.lower ? psprintf("-- watermark %s, lower bound %s", bounds.watermark, page.lower)
 									   : pstrdup("-- no watermark: everything is read"));
 	lines.list = lappend(lines.list, psprintf("%s;", sql));
+	etl_plan_probe(sql, &facts);
+	if (facts.foreign && page.n_order > 0)
+		etl_plan_leave_sorting();
 	(void) etl_stream_query(psprintf("EXPLAIN (VERBOSE) %s", sql), take_line, &lines);
 	AtEOXact_GUC(false, level);
 	return lines.list;
@@ -239,6 +243,11 @@ check_plan(List *problems, const EtlTask *task)
 							   psprintf("The filter is not sent to the source; rows are thrown away here: %s",
 										facts.remote_sql ? facts.remote_sql : "no remote SQL"),
 							   pstrdup("Use operators and functions that the foreign data wrapper sends."));
+	if (paged && facts.local_sort)
+	{
+		etl_plan_leave_sorting();
+		etl_plan_probe(etl_page_select(&page), &facts);
+	}
 	if (paged && facts.local_sort)
 		problems = add_problem(
 			problems, false,

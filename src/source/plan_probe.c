@@ -12,6 +12,7 @@
 #include "source/plan_probe.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/jsonb.h"
 
 /* member returns a string member of an object, or NULL. */
@@ -87,4 +88,11 @@ etl_plan_probe(const char *sql, EtlPlanFacts *facts)
 	if (plan == NULL)
 		elog(ERROR, "unexpected EXPLAIN output: %s", text);
 	walk(plan, facts, false);
+}
+
+/* etl_plan_leave_sorting makes a sort on this server the last resort. */
+void
+etl_plan_leave_sorting(void)
+{
+	(void) set_config_option("enable_sort", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }

@@ -17,4 +17,10 @@ typedef struct EtlPlanFacts
 /* Plans a query without executing it and looks at the plan. */
 extern void etl_plan_probe(const char *sql, EtlPlanFacts *facts);
 
+/*
+ * Lets a foreign source sort whatever it can, in a GUC nest level of the caller's: where the planner expects a few rows,
+ * it would rather fetch all of them and sort them here, for each page again.
+ */
+extern void etl_plan_leave_sorting(void);
+
 #endif /* ETL_PLAN_PROBE_H */

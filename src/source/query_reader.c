@@ -54,6 +54,7 @@ typedef struct QueryReader
 	EtlReader base;
 	MemoryContext scratch; /* emptied at each batch */
 	EtlPage page;
+	bool foreign;
 	bool mysql;
 	bool mysql_stores;	/* a text column makes mysql_fdw hold whole results */
 	bool nulls_to_read; /* rows with a NULL cursor come after the others */
@@ -168,6 +169,7 @@ decide_paging(QueryReader *reader)
 	EtlPlanFacts facts;
 
 	etl_plan_probe(etl_page_select(page), &facts);
+	reader->foreign = facts.foreign;
 	reader->mysql = facts.mysql;
 	if (reader->base.request.task->primary_key.n == 0)
 	{
@@ -187,6 +189,7 @@ decide_paging(QueryReader *reader)
 	if (!facts.foreign)
 		return;
 	page->limit = reader->base.request.max_rows + 1;
+	etl_plan_leave_sorting();
 	etl_plan_probe(etl_page_select(page), &facts);
 	if (facts.local_sort)
 		read_whole(reader,
@@ -532,6 +535,8 @@ query_next_batch(EtlReader *base, EtlRowSink *sink)
 	int level = begin_reading(base->request.task);
 	bool more;
 
+	if (reader->foreign && reader->page.n_order > 0)
+		etl_plan_leave_sorting();
 	reader->rows = 0;
 	reader->bytes = 0;
 	reader->more = false;
