@@ -64,7 +64,7 @@ check_may_wait(void)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-			 errmsg("etl.run_pipeline cannot wait in a transaction that has already written"),
+			 errmsg("cannot wait for a run in a transaction that has already written"),
 			 errdetail("The workers do not see uncommitted changes and may wait for this transaction's locks, while it "
 					   "would wait for them."),
 			 errhint("Call it first in a transaction of its own, or with wait => false, or with mode => 'inline'.")));

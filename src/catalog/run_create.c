@@ -269,7 +269,7 @@ keep_latest(int64 pipeline_id, int64 run_id)
 
 /*
  * etl_run_reopen prepares a run that has ended for being queued again: a new attempt for each task that failed, was
- * skipped or cancelled, or is not in it yet; latest: by the definitions of now. Returns the number of tasks. The state of
+ * skipped or cancelled, used rows of earlier runs or depends on one that did, or is not in it yet; latest: by the definitions of now. Returns the number of tasks. The state of
  * the run is left to transition.c.
  */
 int
@@ -281,6 +281,13 @@ etl_run_reopen(int64 pipeline_id, int64 run_id, bool latest, int64 waiter)
 		2,
 		{INT8OID, INT8OID}};
 	static EtlStatement insert = {
+		/* What an extract with on_failure => 'use_last' did not bring did not get any further either. */
+		"WITH RECURSIVE edge AS (SELECT (d->>0)::bigint AS task_id, (d->>1)::bigint AS depends_on "
+		"  FROM etl.run AS r, jsonb_array_elements(r.definition->'dependency') AS d WHERE r.run_id = $1), "
+		"behind AS (SELECT s.task_id FROM (SELECT DISTINCT ON (x.task_id) x.task_id, x.state, x.error_sqlstate "
+		"    FROM etl.task_run AS x WHERE x.run_id = $1 ORDER BY x.task_id, x.attempt DESC) AS s "
+		"  WHERE s.state = 'warning' AND s.error_sqlstate IS NOT NULL "
+		"  UNION SELECT e.task_id FROM behind AS b JOIN edge AS e ON e.depends_on = b.task_id) "
 		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state, crashes) "
 		"SELECT r.run_id, (t->>'task_id')::bigint, t->>'name', t->>'kind', coalesce(l.attempt, 0) + 1, 'waiting', "
 		/* Somebody wants to see it try: one crash more, and it is held back again. */
@@ -290,7 +297,7 @@ etl_run_reopen(int64 pipeline_id, int64 run_id, bool latest, int64 waiter)
 		"  WHERE x.run_id = $1 AND x.task_id = (t->>'task_id')::bigint ORDER BY x.attempt DESC LIMIT 1) AS l ON true "
 		"WHERE r.run_id = $1 AND t->>'gate' IS NULL AND (l.state IS NULL "
 		"  OR l.state IN ('failed', 'upstream_failed', 'skipped', 'cancelled') "
-		"  OR l.state = 'warning' AND l.error_sqlstate IS NOT NULL) ORDER BY 2",
+		"  OR (t->>'task_id')::bigint IN (SELECT task_id FROM behind)) ORDER BY 2",
 		1,
 		{INT8OID}};
 	Datum value[2] = {Int64GetDatum(run_id), Int64GetDatum(waiter)};
