@@ -40,6 +40,7 @@ extern PGDLLEXPORT void etl_executor_main(Datum arg);
 
 static volatile sig_atomic_t timed_out = false;
 static volatile sig_atomic_t terminated = false;
+static volatile sig_atomic_t cancelled = false;
 static volatile sig_atomic_t working = false; /* what is at work may be interrupted */
 static volatile time_t interrupted_at = 0;
 
@@ -64,12 +65,13 @@ interrupt(void)
 	SetLatch(MyLatch);
 }
 
-/* on_cancel: somebody has cancelled the run or the statement. */
+/* on_cancel: somebody has cancelled the run or the statement, which may not have begun yet. */
 static void
 on_cancel(SIGNAL_ARGS)
 {
 	int save_errno = errno;
 
+	cancelled = true;
 	interrupt();
 	errno = save_errno;
 }
@@ -242,7 +244,7 @@ work_on(EtlWork *work)
 	{
 		start_timeout(work->attempt.task);
 		working = true;
-		if (terminated)
+		if (terminated || cancelled)
 			interrupt();
 		CHECK_FOR_INTERRUPTS();
 		ETL_FAULT("claimed");
@@ -280,8 +282,9 @@ etl_executor_main(Datum arg)
 	EtlWork work;
 	EtlRunInfo info;
 
-	params = etl_bgw_begin();
+	/* From the start: who is cancelled while he connects has to say so in the end. */
 	pqsignal(SIGINT, on_cancel);
+	params = etl_bgw_begin();
 	pqsignal(SIGTERM, on_terminate);
 
 	if (claim(params.task_run_id, &work, &info))
