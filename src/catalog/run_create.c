@@ -108,18 +108,23 @@ check_task_names(const EtlPipeline *pipeline, Jsonb *request)
 						errhint("SELECT name, enabled, gate FROM etl.task lists the tasks.")));
 }
 
-/* logical_time returns the moment that a new run stands for. */
+/* moment returns a member of a request that is a time; now, if it is not there. */
 static TimestampTz
-logical_time(Jsonb *request)
+moment(Jsonb *request, const char *name)
 {
-	const char *given = member(request, "logical_time");
+	const char *given = member(request, name);
 
-	if (given == NULL)
-		given = member(request, "scheduled_for");
 	if (given == NULL)
 		return GetCurrentTimestamp();
 	return DatumGetTimestampTz(
 		DirectFunctionCall3(timestamptz_in, CStringGetDatum(given), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+/* logical_time returns the moment that a new run stands for. */
+static TimestampTz
+logical_time(Jsonb *request)
+{
+	return moment(request, member(request, "logical_time") ? "logical_time" : "scheduled_for");
 }
 
 /* What a run keeps of the definitions of now: p is the pipeline, request an object whose "tasks" names some or none. */
@@ -187,7 +192,9 @@ insert_run(const EtlPipeline *pipeline, Jsonb *request, Oid caller, EtlRunState 
 	value[5] = TimestampTzGetDatum(at);
 	if (pipeline->deadline != NULL && member(request, "backfill_id") == NULL)
 	{
-		value[6] = TimestampTzGetDatum(etl_deadline_at(pipeline->deadline, pipeline->timezone, at));
+		/* A run by hand is due when it is asked for, also when it stands for the past. */
+		value[6] = TimestampTzGetDatum(
+			etl_deadline_at(pipeline->deadline, pipeline->timezone, moment(request, "scheduled_for")));
 		null[6] = ' ';
 	}
 	etl_catalog_begin(&scope);
