@@ -45,6 +45,20 @@ SELECT etl.run_pipeline('priv', params => '{"mode": "inline"}', mode => 'inline'
 SET ROLE priv_member;
 SELECT etl.run_pipeline('priv', params => '{"mode": "member"}') > :run;
 RESET ROLE;
+-- What else the owner has: a pool, a route for alerts, a failed run, a backfill that waits, all of which others must leave alone.
+SET ROLE priv_owner;
+SELECT etl.create_pool('priv pool', 2);
+SELECT etl.add_alert_route('priv route', 'notify', config => '{"channel": "priv"}', match => '{"event": "run_failed"}');
+SELECT etl.create_pipeline('priv fails') > 0;
+SELECT etl.add_sql('priv fails', 'fails', 'SELECT 1/0') > 0;
+SELECT etl.run_pipeline('priv fails', wait => false) AS failed \gset
+SELECT etl.wait_for_run(:failed);
+SELECT etl.pause_pipeline('priv');
+SELECT DISTINCT backfill_id AS backfill FROM etl.backfill('priv', '2020-01-01 UTC', '2020-01-02 UTC') \gset
+SELECT (SELECT count(*) FROM etl.alert WHERE pipeline = 'priv fails') > 0 AS alerts,
+       (SELECT count(*) FROM etl.alert_delivery WHERE route = 'priv route') AS deliveries,
+       (SELECT count(*) FROM etl.backfill), (SELECT count(*) FROM etl.backfill_chunk), (SELECT count(*) FROM etl.alert_route);
+RESET ROLE;
 SELECT mode, cur, CASE WHEN ses = session_user THEN 'session of the caller' ELSE ses END FROM who ORDER BY mode;
 SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'priv'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1;
 
@@ -53,9 +67,13 @@ SET ROLE priv_other;
 SELECT (SELECT count(*) FROM etl.pipeline), (SELECT count(*) FROM etl.task), (SELECT count(*) FROM etl.task_dependency),
        (SELECT count(*) FROM etl.run), (SELECT count(*) FROM etl.task_run), (SELECT count(*) FROM etl.batch),
        (SELECT count(*) FROM etl.watermark), (SELECT count(*) FROM etl.consumed), (SELECT count(*) FROM etl.check_result),
-       (SELECT count(*) FROM etl.quarantine);
+       (SELECT count(*) FROM etl.quarantine), (SELECT count(*) FROM etl.schedule), (SELECT count(*) FROM etl.backfill),
+       (SELECT count(*) FROM etl.backfill_chunk), (SELECT count(*) FROM etl.alert), (SELECT count(*) FROM etl.alert_route),
+       (SELECT count(*) FROM etl.alert_delivery);
 SELECT (SELECT count(*) FROM etl.run_status), (SELECT count(*) FROM etl.task_status), (SELECT count(*) FROM etl.freshness),
-       (SELECT count(*) FROM etl.quality), (SELECT count(*) FROM etl.lineage);
+       (SELECT count(*) FROM etl.quality), (SELECT count(*) FROM etl.lineage), (SELECT count(*) FROM etl.backfill_status);
+-- Pools are for everybody to see and use.
+SELECT pool, slots, used, waiting FROM etl.pool_status WHERE pool = 'priv pool';
 -- He can do nothing with it either.
 SELECT pg_temp.refused($$SELECT etl.run_pipeline('priv')$$);
 SELECT pg_temp.refused($$SELECT etl.run_pipeline('priv', wait => false)$$);
@@ -71,14 +89,53 @@ SELECT pg_temp.refused($$SELECT etl.alter_task('priv', 'who', command => 'SELECT
 SELECT pg_temp.refused($$SELECT etl.drop_task('priv', 'who')$$);
 SELECT pg_temp.refused(format('SELECT etl.cancel_run(%s)', :run));
 SELECT pg_temp.refused(format('SELECT etl.wait_for_run(%s)', :run));
+SELECT pg_temp.refused(format('SELECT etl.retry_run(%s)', :failed));
+SELECT pg_temp.refused(format('SELECT etl.retry_run(%s, wait => false)', :failed));
+SELECT pg_temp.refused($$SELECT etl.backfill('priv', '2020-01-01', '2020-01-02')$$);
+SELECT pg_temp.refused($$SELECT etl.backfill('priv', '2020-01-01', '2020-01-02', dry_run => true)$$);
+SELECT regexp_replace(pg_temp.refused(format('SELECT etl.cancel_backfill(%s)', :backfill)), '\d+$', 'N');
+SELECT pg_temp.refused($$SELECT etl.alter_pool('priv pool', slots => 0)$$);
+SELECT pg_temp.refused($$SELECT etl.alter_pool('priv pool', owner => 'priv_other')$$);
+SELECT pg_temp.refused($$SELECT etl.drop_pool('priv pool')$$);
+SELECT pg_temp.refused($$SELECT etl.alter_alert_route('priv route', enabled => false)$$);
+SELECT pg_temp.refused($$SELECT etl.drop_alert_route('priv route')$$);
+SELECT pg_temp.refused($$SELECT etl.test_alert_route('priv route')$$);
+SELECT pg_temp.refused($$SELECT etl.mute_alerts('infinity', route => 'priv route')$$);
+SELECT etl.mute_alerts('2100-01-01') AS routes_of_his_own;
+SELECT pg_temp.refused($$SELECT etl.set_retention('run', '1 h')$$);
 CALL etl.execute_pipeline('priv');
 -- The name of a pipeline is taken, even if he cannot see it.
 SELECT pg_temp.refused($$SELECT etl.create_pipeline('priv')$$);
+SELECT pg_temp.refused($$SELECT etl.create_pool('priv pool', 1)$$);
+SELECT pg_temp.refused($$SELECT etl.add_alert_route('priv route', 'log')$$);
+-- A route of his own does not tell him of pipelines that are not his.
+SELECT etl.add_alert_route('other route', 'notify', config => '{"channel": "other"}', match => '{"pipeline": "priv fails"}');
+SET ROLE priv_owner;
+SELECT etl.retry_run(:failed, wait => false) = :failed;
+SELECT etl.wait_for_run(:failed);
+SELECT event, count(*) FROM etl.alert WHERE pipeline = 'priv fails' GROUP BY 1 ORDER BY 1;
+SET ROLE priv_other;
+SELECT count(*) FROM etl.alert;
+RESET ROLE;
+SELECT count(*) FROM etl.alert_delivery WHERE route = 'other route';
+SELECT etl.drop_alert_route('other route');
+-- What he could not touch is as it was.
+SELECT name, slots, owner FROM etl.pool WHERE name = 'priv pool';
+SELECT name, enabled, mute_until, owner FROM etl.alert_route WHERE name = 'priv route';
+SELECT state FROM etl.backfill WHERE backfill_id = :backfill;
+SELECT count(*) FROM etl.retention;
+SET ROLE priv_member;
+SELECT etl.cancel_backfill(:backfill);
+SELECT etl.alter_pool('priv pool', slots => 1);
+SELECT etl.mute_alerts(NULL);
+SELECT etl.resume_pipeline('priv');
 RESET ROLE;
 -- Without USAGE on the schema there is nothing at all.
 SET ROLE priv_nobody;
 SELECT pg_temp.refused($$SELECT etl.create_pipeline('x')$$);
+SELECT pg_temp.refused($$SELECT etl.create_pool('x', 1)$$);
 SELECT pg_temp.refused($$SELECT count(*) FROM etl.run_status$$);
+SELECT pg_temp.refused($$SELECT count(*) FROM etl.pool_status$$);
 RESET ROLE;
 
 -- Nobody but the functions writes the tables.
@@ -88,6 +145,15 @@ SELECT pg_temp.refused($$UPDATE etl.task SET owner = 10$$);
 SELECT pg_temp.refused($$DELETE FROM etl.run$$);
 SELECT pg_temp.refused($$UPDATE etl.watermark SET value = '0'$$);
 SELECT pg_temp.refused($$TRUNCATE etl.task_run$$);
+SELECT pg_temp.refused($$UPDATE etl.pool SET slots = 1000$$);
+SELECT pg_temp.refused($$UPDATE etl.alert_route SET owner = 10$$);
+SELECT pg_temp.refused($$INSERT INTO etl.retention VALUES ('run', '1 h')$$);
+SELECT pg_temp.refused($$DELETE FROM etl.alert$$);
+SELECT pg_temp.refused($$UPDATE etl.schedule SET decided_until = '-infinity'$$);
+-- Nor does anybody write through a view.
+SELECT pg_temp.refused($$UPDATE etl.pool_status SET slots = 1000$$);
+SELECT table_name, privilege_type FROM information_schema.role_table_grants
+WHERE table_schema = 'etl' AND grantee = 'PUBLIC' AND privilege_type <> 'SELECT';
 SELECT pg_temp.refused($$SELECT nextval('etl.run_run_id_seq')$$);
 
 -- Definitions are checked with the rights of the owner, not of the one who writes them.
@@ -140,7 +206,15 @@ SELECT count(*) FROM priv.target;
 SELECT started_at > '2020-01-01' FROM etl.run_status ORDER BY run_id DESC LIMIT 1;
 RESET ROLE;
 
+-- All functions. None has more rights than its caller; a new one needs a line above.
+SELECT string_agg(DISTINCT proname, ', ' ORDER BY proname) FROM pg_proc
+WHERE pronamespace = 'etl'::regnamespace AND NOT prosecdef GROUP BY left(proname, 1) ORDER BY 1;
+SELECT proname FROM pg_proc WHERE pronamespace = 'etl'::regnamespace AND (prosecdef OR proacl IS NOT NULL);
+
 SELECT etl.drop_pipeline('priv');
+SELECT etl.drop_pipeline('priv fails');
+SELECT etl.drop_pool('priv pool');
+SELECT etl.drop_alert_route('priv route');
 SELECT etl.drop_pipeline('escape');
 REVOKE USAGE ON SCHEMA etl FROM priv_owner, priv_other;
 SET client_min_messages = error;
