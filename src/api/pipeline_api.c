@@ -7,8 +7,11 @@
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/pipeline.h"
+#include "catalog/schedule.h"
 #include "miscadmin.h"
 #include "schedule/cron_bridge.h"
+#include "schedule/deadline.h"
+#include "schedule/due.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 #include "worker/wake.h"
@@ -28,12 +31,14 @@ static void
 check_pipeline(const EtlPipeline *pipeline)
 {
 	static const char *const overlaps[] = {"skip", "queue", "error", "cancel_running", NULL};
+	static const char *const missed_runs[] = {"run_once", "skip", "catch_up", NULL};
 	Interval zero = {0};
 
 	if (strlen(pipeline->name) > 128)
 		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG), errmsg("the name of the pipeline is too long"),
 						errdetail("It has %d bytes.", (int) strlen(pipeline->name)), errhint("Use at most 128.")));
 	etl_define_choice("on_overlap", pipeline->on_overlap, overlaps);
+	etl_define_choice("missed_run", pipeline->missed_run, missed_runs);
 	if (pipeline->max_parallel < 1 || pipeline->max_parallel > 256)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_parallel is out of range"),
 						errdetail("It is %d.", pipeline->max_parallel), errhint("It must be between 1 and 256.")));
@@ -44,6 +49,32 @@ check_pipeline(const EtlPipeline *pipeline)
 						errdetail("It is not more than 0."),
 						errhint("Pass a positive interval, as in run_timeout => '3 h'.")));
 	etl_cron_validate(pipeline->schedule, pipeline->timezone);
+	if (pipeline->deadline != NULL)
+		etl_deadline_validate(pipeline->deadline);
+}
+
+/*
+ * begin_schedule lets a schedule begin now: times before are not owed. anew: also one that is carried out already, and not
+ * only one that is not, because it came with a dump.
+ */
+static void
+begin_schedule(const EtlPipeline *pipeline, bool anew)
+{
+	TimestampTz decided_until;
+
+	if (pipeline->schedule == NULL || pipeline->paused ||
+		(!anew && etl_schedule_get(pipeline->pipeline_id, &decided_until)))
+		return;
+	etl_due_begin(pipeline->pipeline_id, GetCurrentTimestamp());
+	etl_wake_at_commit();
+}
+
+/* same_schedule says whether two versions of a pipeline are due at the same times. */
+static bool
+same_schedule(const EtlPipeline *a, const EtlPipeline *b)
+{
+	return a->schedule != NULL && b->schedule != NULL && strcmp(a->schedule, b->schedule) == 0 &&
+		   strcmp(a->timezone, b->timezone) == 0;
 }
 
 /* without_owner returns a definition whose owner, a name that may not be one, cannot be read as a role. */
@@ -67,9 +98,10 @@ etl_create_pipeline(PG_FUNCTION_ARGS)
 	pipeline = etl_pipeline_parse(without_owner(etl_args_object(fcinfo)));
 	pipeline->owner = etl_define_owner(etl_args_text(fcinfo, "owner"));
 	check_pipeline(pipeline);
-	pipeline_id = etl_pipeline_insert(pipeline);
+	pipeline_id = pipeline->pipeline_id = etl_pipeline_insert(pipeline);
 	if (pipeline->schedule != NULL)
 		etl_cron_sync(pipeline);
+	begin_schedule(pipeline, true);
 	PG_RETURN_INT64(pipeline_id);
 }
 
@@ -81,6 +113,7 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 	EtlNames reset = etl_args_names(fcinfo, "reset");
 	char *owner = etl_args_text(fcinfo, "owner");
 	char *new_name = etl_args_text(fcinfo, "new_name");
+	char *schedule = etl_args_text(fcinfo, "schedule");
 	EtlPipeline *pipeline;
 
 	for (int i = 0; i < reset.n; i++)
@@ -101,6 +134,8 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 		etl_cron_remove(old->name);
 	if (old->schedule != NULL || pipeline->schedule != NULL)
 		etl_cron_sync(pipeline);
+	if (schedule != NULL || !same_schedule(old, pipeline))
+		begin_schedule(pipeline, !same_schedule(old, pipeline));
 	PG_RETURN_VOID();
 }
 
@@ -126,13 +161,17 @@ etl_drop_pipeline(PG_FUNCTION_ARGS)
 static void
 set_paused(EtlPipeline *pipeline, bool paused)
 {
+	bool was_paused = pipeline->paused;
+
 	pipeline->paused = paused;
 	etl_pipeline_update(pipeline);
 	if (pipeline->schedule != NULL)
 		etl_cron_sync(pipeline);
+	if (paused)
+		return;
+	begin_schedule(pipeline, was_paused);
 	/* Its backfills go on. */
-	if (!paused)
-		etl_wake_at_commit();
+	etl_wake_at_commit();
 }
 
 /* etl.pause_pipeline(name) RETURNS void */

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
+#include "worker/launcher.h"
 
 /*
  * cron_setting returns a setting of pg_cron, or NULL when pg_cron is not loaded: a line in postgresql.conf alone only makes
@@ -27,25 +28,31 @@ cron_setting(const char *name)
 	return value;
 }
 
-/* cron_database returns the database of pg_cron. Errors: 55000 when pg_cron is not loaded, or names no database. */
+/*
+ * cron_database returns the database of pg_cron, NULL if there is none and the launcher carries schedules out by itself.
+ * Errors: 55000 when there is no launcher either.
+ */
 static const char *
 cron_database(void)
 {
 	const char *database = cron_setting("cron.database_name");
 
+	if (database != NULL && OidIsValid(get_database_oid(database, true)))
+		return database;
+	if (etl_launcher_exists())
+		return NULL;
 	if (database == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("a schedule needs pg_cron"),
-				 errdetail("pg_cron is not in shared_preload_libraries of this server."),
-				 errhint("Add pg_cron to shared_preload_libraries, restart, and run CREATE EXTENSION pg_cron in the "
-						 "database that cron.database_name names; or leave out schedule and call etl.execute_pipeline "
-						 "from any scheduler.")));
-	if (!OidIsValid(get_database_oid(database, true)))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("the database of pg_cron, \"%s\", does not exist", database),
-						errdetail("A schedule is carried out by pg_cron, which keeps its jobs in that database."),
-						errhint("Create it with CREATE EXTENSION pg_cron in it, or set cron.database_name.")));
-	return database;
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("a schedule needs the launcher of etl_ext, or pg_cron"),
+				 errdetail("Neither etl_ext nor pg_cron is in shared_preload_libraries of this server."),
+				 errhint("Add etl_ext to shared_preload_libraries and restart; or add pg_cron, restart, and run CREATE "
+						 "EXTENSION pg_cron in the database that cron.database_name names; or leave out schedule and "
+						 "call etl.execute_pipeline from any scheduler.")));
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("the database of pg_cron, \"%s\", does not exist", database),
+					errdetail("A schedule is carried out by pg_cron, which keeps its jobs in that database."),
+					errhint("Create it with CREATE EXTENSION pg_cron in it, or set cron.database_name.")));
 }
 
 /* submit hands a job to pg_cron, here or in its own database. */
@@ -81,7 +88,6 @@ etl_cron_sync(const EtlPipeline *pipeline)
 	const char *database;
 	const char *timezone;
 	EtlCronJob job = {0};
-	EtlCronPlan plan;
 
 	if (pipeline->schedule == NULL || pipeline->paused)
 	{
@@ -89,15 +95,16 @@ etl_cron_sync(const EtlPipeline *pipeline)
 		return;
 	}
 	database = cron_database();
+	if (database == NULL)
+		return;
 	/* pg_cron before 1.5 has no such setting and works in GMT. */
 	timezone = cron_setting("cron.timezone");
-	plan = etl_cron_zone_plan(etl_cron_expr_parse(pipeline->schedule), etl_cron_zone_find(pipeline->timezone),
-							  etl_cron_zone_find(timezone ? timezone : "GMT"), GetCurrentTimestamp());
 	job.database = get_database_name(MyDatabaseId);
 	job.name = etl_cron_job_name(job.database, pipeline->name);
-	job.schedule = plan.schedule;
-	job.command = psprintf("CALL etl.execute_pipeline(%s%s)", quote_literal_cstr(pipeline->name),
-						   plan.only_when_due ? ", only_when_due => true" : "");
+	job.schedule = etl_cron_zone_plan(etl_cron_expr_parse(pipeline->schedule), etl_cron_zone_find(pipeline->timezone),
+									  etl_cron_zone_find(timezone ? timezone : "GMT"), GetCurrentTimestamp());
+	/* However late it comes, and however often, it finds the times that have had no run. */
+	job.command = psprintf("CALL etl.execute_pipeline(%s, only_when_due => true)", quote_literal_cstr(pipeline->name));
 	job.username = GetUserNameFromId(pipeline->owner, false);
 	submit(database, &job);
 }

@@ -2,8 +2,8 @@
  * cron_bridge.h
  *		A pipeline's schedule and pg_cron's job for it.
  *
- * pg_cron is optional: only a pipeline with a schedule needs it. When pg_cron lives in this database, the job is written
- * in the caller's transaction; when it lives in another one, a background worker writes it just before the commit.
+ * pg_cron is optional: the launcher of etl_ext carries schedules out too. When pg_cron lives in this database, the job is
+ * written in the caller's transaction; when it lives in another one, a background worker writes it just before the commit.
  */
 #ifndef ETL_CRON_BRIDGE_H
 #define ETL_CRON_BRIDGE_H
@@ -17,7 +17,7 @@ extern void etl_cron_validate(const char *schedule, const char *timezone);
 /*
  * Makes pg_cron's job match the pipeline: none while it is paused or has no schedule. The caller has checked that the
  * user may act for the pipeline's owner: the job is written with the rights of the extension's owner. Call it when the
- * schedule is, or was, not NULL. Errors: 22023, 55000 when pg_cron is missing.
+ * schedule is, or was, not NULL. Errors: 22023, 55000 when neither pg_cron nor the launcher is there.
  */
 extern void etl_cron_sync(const EtlPipeline *pipeline);
 

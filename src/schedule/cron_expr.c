@@ -272,13 +272,3 @@ etl_cron_expr_has_day(const EtlCronExpr *expr, int day, int weekday)
 
 	return expr->day_star || expr->weekday_star ? in_month && in_week : in_month || in_week;
 }
-
-/* etl_cron_expr_matches says whether the expression names the minute of local. */
-bool
-etl_cron_expr_matches(const EtlCronExpr *expr, const struct pg_tm *local)
-{
-	if (((expr->minute >> local->tm_min) & 1) == 0 || ((expr->hour >> local->tm_hour) & 1) == 0 ||
-		((expr->month >> (local->tm_mon + 1)) & 1) == 0)
-		return false;
-	return etl_cron_expr_has_day(expr, local->tm_mday, local->tm_wday);
-}

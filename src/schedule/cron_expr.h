@@ -35,7 +35,4 @@ extern EtlCronExpr *etl_cron_expr_parse(const char *schedule);
 /* Says whether it names a day, whose weekday is 0 (Sunday) to 6; its month is not looked at. */
 extern bool etl_cron_expr_has_day(const EtlCronExpr *expr, int day, int weekday);
 
-/* Says whether the minute of a local time matches; local as from pg_localtime (tm_mon from 0, tm_wday filled in). */
-extern bool etl_cron_expr_matches(const EtlCronExpr *expr, const struct pg_tm *local);
-
 #endif /* ETL_CRON_EXPR_H */

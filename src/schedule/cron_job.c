@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "schedule/cron_job.h"
 #include "utils/builtins.h"
+#include "worker/launcher.h"
 
 #define N_SCHEDULE_ARGS 5
 
@@ -86,14 +87,14 @@ etl_cron_job_apply(const EtlCronJob *job)
 
 	if (!pg_cron_is_here())
 	{
-		if (job->schedule == NULL)
+		if (job->schedule == NULL || etl_launcher_exists())
 			return;
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension pg_cron is not installed in database \"%s\"", get_database_name(MyDatabaseId)),
 				 errdetail("A schedule is carried out by pg_cron, which keeps its jobs in that database."),
-				 errhint("Run CREATE EXTENSION pg_cron there, or leave out schedule and call etl.execute_pipeline from "
-						 "any scheduler.")));
+				 errhint("Run CREATE EXTENSION pg_cron there; or add etl_ext to shared_preload_libraries and restart: "
+						 "its launcher carries schedules out too.")));
 	}
 	execute("SELECT cron.unschedule(j.jobid) FROM cron.job AS j"
 			" WHERE j.jobname::text = $1 AND j.database = $2 AND ($3 IS NULL OR j.username <> $3)",

@@ -20,7 +20,8 @@ extern char *etl_cron_job_name(const char *database, const char *pipeline);
 
 /*
  * Makes pg_cron's job match. The caller is connected to SPI as a superuser, with search_path = pg_catalog, in the
- * database of pg_cron. Errors: 55000 when pg_cron is not installed there; removing is then silent.
+ * database of pg_cron. Errors: 55000 when pg_cron is not installed there, unless the
+ * launcher carries schedules out; removing is then silent.
  */
 extern void etl_cron_job_apply(const EtlCronJob *job);
 

@@ -13,8 +13,6 @@
 /* Differences between two zones are looked at every half hour: none has ever been shorter. */
 #define LOOK_STEP (30 * 60)
 #define LOOK_SECONDS (2 * 366 * SECS_PER_DAY)
-/* No clock change is larger than this, changes of the calendar day apart. */
-#define LARGEST_CHANGE (3 * SECS_PER_HOUR)
 #define MAX_SHIFTS 16
 
 /* What the job of a plan would fire on. */
@@ -22,8 +20,6 @@ typedef struct FireSet
 {
 	uint64 minute;
 	uint64 hour;
-	bool wanted[DAY_MINUTES];
-	int n_wanted;
 } FireSet;
 
 /* is_posix says whether a name is a POSIX rule (UTC+2 is two hours *west*), a trap rather than a zone. */
@@ -130,9 +126,6 @@ add_shifted(FireSet *set, const EtlCronExpr *expr, int shift)
 			continue;
 		set->hour |= UINT64CONST(1) << (there / 60);
 		set->minute |= UINT64CONST(1) << (there % 60);
-		if (!set->wanted[there])
-			set->n_wanted++;
-		set->wanted[there] = true;
 	}
 }
 
@@ -158,65 +151,25 @@ append_set(StringInfo text, uint64 set, int n)
 }
 
 /*
- * etl_cron_zone_plan translates an expression into the scheduler's zone. Where it names all days and every shift leads
- * to the same times (the zones differ by a constant, or it names every hour), nobody needs to ask what is due.
+ * etl_cron_zone_plan translates an expression into the scheduler's zone. Where the zones differ, the day of the month or
+ * week may be another one there, so that all days are named.
  */
-EtlCronPlan
+const char *
 etl_cron_zone_plan(const EtlCronExpr *expr, pg_tz *zone, pg_tz *cron_zone, TimestampTz now)
 {
-	FireSet *set = palloc0(sizeof(FireSet));
-	EtlCronPlan plan = {expr->fields, false};
+	FireSet set = {0};
 	StringInfoData text;
 	int shift[MAX_SHIFTS];
-	int n = find_shifts(zone, cron_zone, timestamptz_to_time_t(now), shift);
-	bool every_day = expr->day == ETL_CRON_ALL_DAYS && expr->month == ETL_CRON_ALL_MONTHS &&
-					 expr->weekday == ETL_CRON_ALL_WEEKDAYS;
+	int n = find_shifts(zone, cron_zone, etl_cron_zone_seconds(now), shift);
 
 	if (n == 1 && shift[0] == 0)
-		return plan;
+		return expr->fields;
 	for (int i = 0; i < n; i++)
-		add_shifted(set, expr, shift[i]);
+		add_shifted(&set, expr, shift[i]);
 	initStringInfo(&text);
-	append_set(&text, set->minute, 60);
+	append_set(&text, set.minute, 60);
 	appendStringInfoChar(&text, ' ');
-	append_set(&text, set->hour, 24);
+	append_set(&text, set.hour, 24);
 	appendStringInfoString(&text, " * * *");
-	plan.schedule = text.data;
-	/* As many times as the expression has: the shifts all lead to the same ones. */
-	plan.only_when_due = !every_day || set->n_wanted != pg_popcount64(set->minute) * pg_popcount64(set->hour) ||
-						 set->n_wanted != pg_popcount64(expr->minute) * pg_popcount64(expr->hour);
-	return plan;
-}
-
-/* etl_cron_is_due says whether a schedule names the minute of at, read in the time zone. */
-bool
-etl_cron_is_due(const char *schedule, const char *timezone, TimestampTz at)
-{
-	EtlCronExpr *expr = etl_cron_expr_parse(schedule);
-	pg_tz *zone = etl_cron_zone_find(timezone);
-	pg_time_t now = timestamptz_to_time_t(at);
-	pg_time_t from = now - LARGEST_CHANGE;
-	pg_time_t change;
-	struct pg_tm local = *pg_localtime(&now, zone);
-	long before;
-	long after;
-	int before_dst;
-	int after_dst;
-
-	if (!expr->minute_star && !expr->hour_star &&
-		pg_next_dst_boundary(&from, &before, &before_dst, &change, &after, &after_dst, zone) > 0 && change <= now)
-	{
-		/* The clock was put back, and this local time has been before. */
-		if (after < before && now < change + (before - after))
-			return false;
-		/* The clock was put forward: times that were left out come now, as if it had not. */
-		if (after > before && now < change + (after - before))
-		{
-			pg_time_t unchanged = now + before;
-
-			if (etl_cron_expr_matches(expr, pg_gmtime(&unchanged)))
-				return true;
-		}
-	}
-	return etl_cron_expr_matches(expr, &local);
+	return text.data;
 }

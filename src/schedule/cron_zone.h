@@ -2,23 +2,14 @@
  * cron_zone.h
  *		A schedule in one time zone, carried out by a scheduler that works in another. No access to tables.
  *
- * pg_cron knows one zone. A job for a pipeline in another zone fires whenever the schedule may be due there (a superset,
- * over all offsets between the zones in this and the next year), and etl_cron_is_due says whether it is.
- *
- * Clock changes, as in Vixie cron: where the hour or minute field begins with '*', the job follows real time. Otherwise a
- * time that is left out in spring runs that much later, and a time that comes twice in autumn runs the first time.
+ * pg_cron knows one zone. A job for a pipeline in another zone fires whenever the schedule may be due there: a superset,
+ * over all differences between the zones in this and the next year.
  */
 #ifndef ETL_CRON_ZONE_H
 #define ETL_CRON_ZONE_H
 
 #include "datatype/timestamp.h"
 #include "schedule/cron_expr.h"
-
-typedef struct EtlCronPlan
-{
-	const char *schedule; /* five fields, in the scheduler's zone */
-	bool only_when_due;	  /* it fires too often: ask etl_cron_is_due */
-} EtlCronPlan;
 
 /* A stretch of time in which a zone has the same offset from UTC. Offsets are in seconds, east is positive. */
 typedef struct EtlZoneSpan
@@ -40,10 +31,7 @@ extern EtlZoneSpan etl_cron_zone_span(pg_tz *zone, pg_time_t at);
 extern pg_time_t etl_cron_zone_seconds(TimestampTz at);
 extern TimestampTz etl_cron_zone_moment(pg_time_t seconds);
 
-/* Translates an expression that is read in zone for a scheduler that works in cron_zone. */
-extern EtlCronPlan etl_cron_zone_plan(const EtlCronExpr *expr, pg_tz *zone, pg_tz *cron_zone, TimestampTz now);
-
-/* Says whether a schedule that is read in a time zone names the minute of at. */
-extern bool etl_cron_is_due(const char *schedule, const char *timezone, TimestampTz at);
+/* Translates an expression that is read in zone for a scheduler that works in cron_zone: five fields. */
+extern const char *etl_cron_zone_plan(const EtlCronExpr *expr, pg_tz *zone, pg_tz *cron_zone, TimestampTz now);
 
 #endif /* ETL_CRON_ZONE_H */

@@ -25,6 +25,21 @@ extern TimestampTz etl_due_step(TimestampTz now);
  */
 extern int64 etl_due_fire(const char *pipeline, Oid caller, int64 waiter, TimestampTz now, EtlRunState *state);
 
+/* What is to be done for one pipeline. */
+typedef struct EtlDue
+{
+	const EtlPipeline *pipeline; /* locked, with a schedule, not paused */
+	Oid caller;
+	bool caller_waits; /* somebody is there to get errors */
+	int64 waiter;
+	TimestampTz now;
+	int64 run_id; /* the last run that was created; 0: none */
+	EtlRunState state;
+} EtlDue;
+
+/* Creates what is due, in the current transaction. Returns up to when the schedule is decided. */
+extern TimestampTz etl_due_decide(EtlDue *due);
+
 /* A schedule was made, changed, or resumed: times before now are not owed. Called by the definition functions. */
 extern void etl_due_begin(int64 pipeline_id, TimestampTz now);
 
