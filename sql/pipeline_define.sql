@@ -25,13 +25,14 @@ $$;
 -- definition shows what is stored of a pipeline.
 CREATE VIEW pg_temp.definition AS
 SELECT name, description, nullif(owner::text, current_user::text) AS owner, schedule, timezone, max_parallel, on_overlap,
-       run_timeout, tags, paused
+       run_timeout, tags, paused, deadline, missed_run
 FROM etl.pipeline WHERE name LIKE 'p%' ORDER BY name;
 
 -- Defaults, and every setting.
 SELECT etl.create_pipeline('p1') > 0;
 SELECT etl.create_pipeline('p2', timezone => 'Europe/Madrid', description => 'Second', owner => 'define_owner',
-         tags => '{"team": "bi"}', max_parallel => 256, on_overlap => 'queue', run_timeout => '3 h') > 0;
+         tags => '{"team": "bi"}', max_parallel => 256, on_overlap => 'queue', run_timeout => '3 h',
+         deadline => '09:00', missed_run => 'catch_up') > 0;
 SELECT * FROM pg_temp.definition;
 
 -- NULL leaves a setting alone, reset sets it back, new_name renames.
@@ -42,6 +43,12 @@ SELECT name, owner = current_user::regrole, description, timezone, max_parallel,
 FROM etl.pipeline WHERE name LIKE 'p%' ORDER BY name;
 SELECT etl.alter_pipeline('p3', reset => '{max_parallel,on_overlap,timezone,schedule}');
 SELECT name, timezone, max_parallel, on_overlap FROM etl.pipeline WHERE name = 'p3';
+SELECT etl.alter_pipeline('p3', max_parallel => 2);
+SELECT deadline, missed_run FROM etl.pipeline WHERE name = 'p3';
+SELECT etl.alter_pipeline('p3', deadline => '4 h', missed_run => 'skip');
+SELECT deadline, missed_run FROM etl.pipeline WHERE name = 'p3';
+SELECT etl.alter_pipeline('p3', reset => '{deadline,missed_run,max_parallel}');
+SELECT deadline, missed_run FROM etl.pipeline WHERE name = 'p3';
 SELECT etl.alter_pipeline('p3');
 SELECT updated_at >= created_at FROM etl.pipeline WHERE name = 'p3';
 
@@ -97,6 +104,31 @@ SELECT pg_temp.refused($$SELECT etl.alter_pipeline('p1', reset => '{NULL}')$$);
 SELECT pg_temp.refused($$SELECT etl.run_pipeline('p1', mode => 'later')$$);
 SELECT pg_temp.refused($$SELECT etl.run_pipeline('p1', params => '[1]')$$);
 SELECT pg_temp.refused($$SELECT etl.run_pipeline('p1', tasks => '{nothing}', mode => 'inline')$$);
+
+SELECT pg_temp.refused($$SELECT etl.create_pipeline('p4', missed_run => 'all')$$);
+SELECT pg_temp.refused($$SELECT etl.alter_pipeline('p1', missed_run => '')$$);
+SELECT pg_temp.refused($$SELECT etl.create_pipeline('p4', deadline => 'soon')$$);
+SELECT pg_temp.refused($$SELECT etl.create_pipeline('p4', deadline => '')$$);
+SELECT pg_temp.refused($$SELECT etl.create_pipeline('p4', deadline => '24:30')$$);
+SELECT pg_temp.refused($$SELECT etl.create_pipeline('p4', deadline => '09:00 Europe/Madrid')$$);
+SELECT pg_temp.refused($$SELECT etl.create_pipeline('p4', deadline => '0 s')$$);
+SELECT pg_temp.refused($$SELECT etl.create_pipeline('p4', deadline => '-1 h')$$);
+SELECT pg_temp.refused($$SELECT etl.alter_pipeline('p1', deadline => '2026-01-01')$$);
+
+-- A deadline counts from when a run was asked for, without a schedule.
+SELECT etl.create_pipeline('p deadline', deadline => '4 h') > 0;
+SELECT etl.add_sql('p deadline', 'nothing', command => 'SELECT 1') > 0;
+SELECT etl.run_pipeline('p deadline', mode => 'inline') AS run \gset
+SELECT deadline_at - requested_at BETWEEN '3 h 50 min' AND '4 h 10 min', deadline_missed_at FROM etl.run_status WHERE run_id = :run;
+SELECT etl.run_pipeline('p deadline', mode => 'inline', logical_time => '2020-01-01 UTC') AS run \gset
+SELECT logical_time = '2020-01-01 UTC', deadline_at - requested_at BETWEEN '3 h 50 min' AND '4 h 10 min' FROM etl.run_status WHERE run_id = :run;
+SELECT etl.alter_pipeline('p deadline', deadline => '09:00', timezone => 'Asia/Tokyo');
+SELECT etl.run_pipeline('p deadline', mode => 'inline') AS run \gset
+SELECT (deadline_at AT TIME ZONE 'Asia/Tokyo')::time, deadline_at - requested_at BETWEEN '0' AND '24 h' FROM etl.run_status WHERE run_id = :run;
+SELECT etl.alter_pipeline('p deadline', reset => '{deadline}');
+SELECT etl.run_pipeline('p deadline', mode => 'inline') AS run \gset
+SELECT deadline_at FROM etl.run_status WHERE run_id = :run;
+SELECT etl.drop_pipeline('p deadline');
 
 -- Owners that are wrong: unknown, one who cannot log in, one whose rights the caller does not have.
 SELECT pg_temp.refused($$SELECT etl.create_pipeline('p4', owner => 'nobody_at_all')$$);
