@@ -9,10 +9,12 @@
 #include "miscadmin.h"
 #include "schedule/cron_next.h"
 #include "schedule/cron_zone.h"
+#include "schedule/deadline.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(etl_schedule_times);
+PG_FUNCTION_INFO_V1(etl_deadline_of);
 
 #define MAX_TIMES 10000
 
@@ -47,4 +49,15 @@ etl_schedule_times(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
 	}
 	return (Datum) 0;
+}
+
+/* etl.deadline_of(deadline, timezone, due) RETURNS timestamptz */
+Datum
+etl_deadline_of(PG_FUNCTION_ARGS)
+{
+	Datum due;
+
+	(void) etl_args_find(fcinfo, "due", &due);
+	PG_RETURN_TIMESTAMPTZ(etl_deadline_at(etl_args_text(fcinfo, "deadline"), etl_args_text(fcinfo, "timezone"),
+										  DatumGetTimestampTz(due)));
 }

@@ -61,7 +61,7 @@ read_clock(const char *text, int *seconds)
 	return true;
 }
 
-/* read_span reads an interval in any form that PostgreSQL takes; false: it is none, or one number without a unit. */
+/* read_span reads an interval in any form that PostgreSQL takes; false: it is none, or a bare number or clock. */
 static bool
 read_span(const char *text, Interval *span)
 {
@@ -70,13 +70,17 @@ read_span(const char *text, Interval *span)
 	int field_type[MAXDATEFIELDS];
 	int n;
 	int type;
+	int error;
 	struct pg_itm_in parts = {0};
 
-	if (ParseDateTime(text, buffer, sizeof(buffer), field, field_type, MAXDATEFIELDS, &n) != 0 ||
-		(n == 1 && strspn(field[0], "+-.0123456789") == strlen(field[0])) ||
-		DecodeInterval(field, field_type, n, INTERVAL_FULL_RANGE, &type, &parts) != 0 || type != DTK_DELTA)
+	if (strspn(text, " +-.:0123456789") == strlen(text))
 		return false;
-	return itmin2interval(&parts, span) == 0;
+	error = ParseDateTime(text, buffer, sizeof(buffer), field, field_type, MAXDATEFIELDS, &n);
+	if (error == 0)
+		error = DecodeInterval(field, field_type, n, INTERVAL_FULL_RANGE, &type, &parts);
+	if (error == DTERR_BAD_FORMAT)
+		error = DecodeISO8601Interval(unconstify(char *, text), &type, &parts);
+	return error == 0 && type == DTK_DELTA && itmin2interval(&parts, span) == 0;
 }
 
 /* read_deadline reads a deadline. Errors: 22023. */
