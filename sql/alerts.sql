@@ -113,6 +113,7 @@ SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'email', server => 'ale
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'email', server => 'alert_post', config => '{"to": "a@example.com", "from": "b c@example.com"}')$$);
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'email', server => 'alert_relay', config => '{"to": "a@example.com"}')$$);
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'email', server => 'alert_post', config => jsonb_build_object('to', 'a@example.com', 'subject_prefix', repeat('x', 101)))$$);
+SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'email', server => 'alert_post', config => '{"to": "a@example.com", "subject_prefix": "a\nBcc: b@example.com"}')$$);
 SELECT count(*) FROM etl.alert_route;
 
 -- Routes that do.

@@ -199,6 +199,9 @@ check_mail(const EtlAlertRoute *route, const EtlEndpoint *endpoint)
 	if (from == NULL && etl_endpoint_option(endpoint->server_options, "from") == NULL)
 		refuse("from of config", "Neither config nor the server says who sends.",
 			   "Add \"from\" to config, or ALTER SERVER ... OPTIONS (ADD from '...').");
+	for (const char *c = prefix; c != NULL && *c != '\0'; c++)
+		if ((unsigned char) *c < ' ' || *c == '\x7f')
+			refuse("subject_prefix of config", "It contains a control character.", "Leave out ends of lines and tabs.");
 	if (prefix != NULL && strlen(prefix) > MAX_PREFIX)
 		refuse("subject_prefix of config", psprintf("It has %d bytes.", (int) strlen(prefix)),
 			   psprintf("Use at most %d.", MAX_PREFIX));

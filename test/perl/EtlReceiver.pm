@@ -79,13 +79,13 @@ sub serve
 	return;
 }
 
-# note writes down what has arrived. Its text is UTF-8 and is written as it came.
+# note writes down what has arrived: bytes, as they came.
 sub note
 {
 	my ($self, $what) = @_;
 	open(my $log, '>>', $self->{log}) or die "$self->{log}: $!";
 	flock($log, LOCK_EX);
-	print $log JSON::PP->new->latin1->canonical->encode($what), "\n";
+	print $log JSON::PP->new->ascii->canonical->encode($what), "\n";
 	close $log;
 	return;
 }
