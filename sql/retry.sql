@@ -95,8 +95,9 @@ CREATE ROLE rt_other;
 GRANT USAGE ON SCHEMA etl, rt TO rt_other;
 SELECT max(run_id) AS run_id FROM etl.run \gset
 SET ROLE rt_other;
+\set VERBOSITY sqlstate
 SELECT etl.retry_run(:run_id);
-\echo :SQLSTATE
+\set VERBOSITY default
 RESET ROLE;
 -- Only some tasks were asked for: the latest definitions are of those, too.
 SELECT etl.alter_task('rt', 'bad', command => 'SELECT rt.fail(''22012'')');
