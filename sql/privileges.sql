@@ -71,7 +71,8 @@ SELECT (SELECT count(*) FROM etl.pipeline), (SELECT count(*) FROM etl.task), (SE
        (SELECT count(*) FROM etl.backfill_chunk), (SELECT count(*) FROM etl.alert), (SELECT count(*) FROM etl.alert_route),
        (SELECT count(*) FROM etl.alert_delivery);
 SELECT (SELECT count(*) FROM etl.run_status), (SELECT count(*) FROM etl.task_status), (SELECT count(*) FROM etl.freshness),
-       (SELECT count(*) FROM etl.quality), (SELECT count(*) FROM etl.lineage), (SELECT count(*) FROM etl.backfill_status);
+       (SELECT count(*) FROM etl.quality), (SELECT count(*) FROM etl.lineage), (SELECT count(*) FROM etl.backfill_status),
+       (SELECT count(*) FROM etl.schedule_status);
 -- Pools are for everybody to see and use.
 SELECT pool, slots, used, waiting FROM etl.pool_status WHERE pool = 'priv pool';
 -- He can do nothing with it either.
