@@ -1,5 +1,5 @@
 # The bridge to pg_cron: jobs follow the definitions of pipelines, in the database of pg_cron and in another one, and
-# what pg_cron starts is the run.
+# what pg_cron starts is the run. etl_ext is not preloaded until the end.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -47,8 +47,8 @@ sub jobs
 sql('postgres', "SELECT etl.create_pipeline('by_hand')");
 pass('a pipeline without schedule needs no pg_cron');
 like(error_of('postgres', "SELECT etl.create_pipeline('p', schedule => '0 5 * * *')"),
-	qr/a schedule needs pg_cron.*DETAIL:.*shared_preload_libraries.*HINT:.*CREATE EXTENSION pg_cron/s,
-	'a schedule says that pg_cron is missing, although its settings are in postgresql.conf');
+	qr/a schedule needs the launcher of etl_ext, or pg_cron.*DETAIL:.*shared_preload_libraries.*HINT:.*Add etl_ext.*CREATE EXTENSION pg_cron/s,
+	'a schedule says what is missing, although the settings of pg_cron are in postgresql.conf');
 sql('postgres', "SELECT etl.drop_pipeline('by_hand')");
 
 $node->append_conf(
@@ -62,7 +62,7 @@ sql('warehouse', 'CREATE EXTENSION etl_ext');
 for my $database ('postgres', 'warehouse')
 {
 	like(error_of($database, "SELECT etl.create_pipeline('p', schedule => '0 5 * * *')"),
-		qr/pg_cron is not installed in database "postgres".*HINT:.*CREATE EXTENSION pg_cron/s,
+		qr/pg_cron is not installed in database "postgres".*HINT:.*CREATE EXTENSION pg_cron.*add etl_ext/s,
 		"$database: extension pg_cron is missing");
 	is(sql($database, 'SELECT count(*) FROM etl.pipeline'), '0', "$database: and nothing was created");
 }
@@ -71,7 +71,7 @@ sql('postgres', 'CREATE EXTENSION pg_cron');
 # Definitions and their jobs: the same in the database of pg_cron and in another one.
 for my $database ('postgres', 'warehouse')
 {
-	my $job = "etl:$database:daily|0 5 * * *|loader|CALL etl.execute_pipeline('daily')";
+	my $job = "etl:$database:daily|0 5 * * *|loader|CALL etl.execute_pipeline('daily', only_when_due => true)";
 
 	sql($database, 'GRANT USAGE ON SCHEMA etl TO loader');
 	sql($database, "SELECT etl.create_pipeline('daily', schedule => '0 5 * * *', owner => 'loader')");
@@ -84,7 +84,7 @@ for my $database ('postgres', 'warehouse')
 	my $jobid = sql('postgres', "SELECT jobid FROM cron.job WHERE database = '$database'");
 	sql($database, "SELECT etl.alter_pipeline('daily', schedule => '30 6 * * mon-fri')");
 	is( jobs($database),
-		"etl:$database:daily|30 6 * * mon-fri|loader|CALL etl.execute_pipeline('daily')",
+		"etl:$database:daily|30 6 * * mon-fri|loader|CALL etl.execute_pipeline('daily', only_when_due => true)",
 		"$database: alter schedule");
 	is(sql('postgres', "SELECT jobid FROM cron.job WHERE database = '$database'"),
 		$jobid, "$database: the job keeps its number");
@@ -95,18 +95,18 @@ for my $database ('postgres', 'warehouse')
 		"$database: a zone with summer time");
 	sql($database, "SELECT etl.alter_pipeline('daily', timezone => 'Asia/Kolkata')");
 	is( jobs($database),
-		"etl:$database:daily|30 23 * * *|loader|CALL etl.execute_pipeline('daily')",
+		"etl:$database:daily|30 23 * * *|loader|CALL etl.execute_pipeline('daily', only_when_due => true)",
 		"$database: a zone with half an hour");
 
 	sql($database, "SELECT etl.alter_pipeline('daily', timezone => 'UTC', owner => 'other', new_name => 'it''s \"new\"')");
 	is( jobs($database),
-		"etl:$database:it's \"new\"|0 5 * * *|other|CALL etl.execute_pipeline('it''s \"new\"')",
+		"etl:$database:it's \"new\"|0 5 * * *|other|CALL etl.execute_pipeline('it''s \"new\"', only_when_due => true)",
 		"$database: rename and change owner");
 	sql($database, "SELECT etl.alter_pipeline('it''s \"new\"', reset => '{schedule}')");
 	is(jobs($database), '', "$database: reset schedule");
 	sql($database, "SELECT etl.alter_pipeline('it''s \"new\"', schedule => '\@daily')");
 	is( jobs($database),
-		"etl:$database:it's \"new\"|0 0 * * *|other|CALL etl.execute_pipeline('it''s \"new\"')",
+		"etl:$database:it's \"new\"|0 0 * * *|other|CALL etl.execute_pipeline('it''s \"new\"', only_when_due => true)",
 		"$database: macro");
 	sql($database, "SELECT etl.drop_pipeline('it''s \"new\"')");
 	is(jobs($database), '', "$database: drop");
@@ -159,8 +159,8 @@ like(error_of('postgres', "SELECT etl.create_pipeline('p', schedule => '0 25 * *
 like(error_of('postgres', "SELECT etl.create_pipeline('p', timezone => 'Mars/Olympus')"),
 	qr/unknown time zone "Mars\/Olympus".*HINT:.*pg_timezone_names/s, 'time zone');
 
-# pg_cron starts pipelines: its own jobs in both databases, in a zone that makes them ask what is due, and hand-written
-# ones whose status is that of the run.
+# pg_cron starts pipelines: its own jobs in both databases, in its zone and in another one, and hand-written ones whose
+# status is that of the run.
 for my $database ('postgres', 'warehouse')
 {
 	sql($database, q{
@@ -170,7 +170,6 @@ for my $database ('postgres', 'warehouse')
 			schedule => format('* %s,%s,%s * * *', h, (h + 1) % 24, (h + 2) % 24))
 		FROM (SELECT extract(hour FROM now() AT TIME ZONE 'Europe/Madrid')::int AS h) AS madrid;
 		SELECT etl.add_sql('far', 'nothing', command => 'SELECT 1')});
-	like(jobs($database), qr/'far', only_when_due => true/, "$database: this one asks what is due");
 }
 sql('postgres', q{
 	SELECT etl.create_pipeline('not_now', timezone => 'Europe/Madrid', schedule => format('* %s * * *', (h + 12) % 24))
@@ -204,6 +203,31 @@ for my $database ('postgres', 'warehouse')
 		SELECT DISTINCT pipeline, state FROM etl.run_status WHERE pipeline IN ('tick', 'far') AND ended_at IS NOT NULL
 		ORDER BY 1}),
 		"far|success\ntick|success", "$database: the runs");
+}
+
+# With the launcher nobody needs pg_cron any more. Where it is there it keeps its jobs, and where only its extension is
+# missing nobody asks for it.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'pg_cron, etl_ext'");
+$node->restart;
+sql('postgres', "SELECT etl.create_pipeline('both', schedule => '0 5 * * *')");
+like(jobs('postgres'), qr/^etl:postgres:both\|0 5/m, 'launcher and pg_cron: the job is written');
+sql('postgres', 'DROP EXTENSION pg_cron');
+for my $database ('postgres', 'warehouse')
+{
+	is( sql($database, q{
+		SELECT etl.create_pipeline('alone', schedule => '0 5 * * *') > 0;
+		SELECT next_run_at > now() FROM etl.schedule_status WHERE pipeline = 'alone';
+		SELECT etl.drop_pipeline('alone')}),
+		"t\nt\n", "$database: a schedule without the extension pg_cron");
+}
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'etl_ext'");
+$node->restart;
+for my $database ('postgres', 'warehouse')
+{
+	is( sql($database, q{
+		SELECT etl.create_pipeline('alone', schedule => '0 5 * * *') > 0;
+		SELECT next_run_at > now() FROM etl.schedule_status WHERE pipeline = 'alone'}),
+		"t\nt", "$database: and without pg_cron");
 }
 
 $node->stop;
