@@ -103,6 +103,7 @@ SELECT pg_temp.refused($$SELECT etl.drop_alert_route('priv route')$$);
 SELECT pg_temp.refused($$SELECT etl.test_alert_route('priv route')$$);
 SELECT pg_temp.refused($$SELECT etl.mute_alerts('infinity', route => 'priv route')$$);
 SELECT etl.mute_alerts('2100-01-01') AS routes_of_his_own;
+SELECT etl.recover() >= 0 AS recover_does_no_harm;
 SELECT pg_temp.refused($$SELECT etl.set_retention('run', '1 h')$$);
 CALL etl.execute_pipeline('priv');
 -- The name of a pipeline is taken, even if he cannot see it.
