@@ -10,6 +10,9 @@
 #include "catalog/task_run.h"
 #include "worker/pick.h"
 
+/* Longest time between two looks at a run with tasks at work of which no signal comes, in ms. */
+#define ETL_LOOK_AT_WORK 1000
+
 typedef struct EtlKnown
 {
 	int64 run_id;	   /* hash key */

@@ -34,11 +34,7 @@
 
 extern PGDLLEXPORT void etl_scheduler_main(Datum arg);
 
-/*
- * Longest time between two looks at a run of which no signal comes, in ms: with tasks at work, and with tasks that only
- * wait for their time. The latter is a safety net.
- */
-#define LOOK_AT_WORK 1000
+/* Longest time between two looks at a run without tasks at work of which no signal comes, in ms: a safety net. */
 #define LOOK_WAITING 30000
 /* Longest sleep: while somebody waits for a run, whose death is only seen by his lock, and when workers are short. */
 #define SLEEP_WAITED_FOR 1000
@@ -131,7 +127,7 @@ look_again(const EtlKnown *known, const EtlRunLine *line, const EtlAdvance *adva
 	TimestampTz next = Min(advance->next_due, line->deadline_at);
 
 	next = Min(next, timeout_of(line, known->run));
-	return Min(next, after(advance->n_running > 0 ? LOOK_AT_WORK : LOOK_WAITING));
+	return Min(next, after(advance->n_running > 0 ? ETL_LOOK_AT_WORK : LOOK_WAITING));
 }
 
 /* advance_run takes a running run as far as it goes, inside a transaction; true if it has ended. */

@@ -9,6 +9,7 @@
 
 #include "guc.h"
 #include "miscadmin.h"
+#include "utils/timestamp.h"
 #include "worker/advance.h"
 #include "worker/known.h"
 #include "worker/slot.h"
@@ -50,9 +51,11 @@ mark(const EtlCandidate *candidate)
 	etl_step_begin();
 	marked = etl_advance_start(&advance, candidate->node);
 	etl_step_end();
-	/* Look at what it is now. */
+	/* Look at what it is now, or how it does. */
 	if (!marked)
 		known->next_look = DT_NOBEGIN;
+	else
+		known->next_look = Min(known->next_look, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ETL_LOOK_AT_WORK));
 	return marked;
 }
 
