@@ -347,23 +347,28 @@ etl_task_run_ended(int64 run_id, int64 after, const Datum *seen, int n_seen, Etl
 	return n;
 }
 
-/* etl_task_run_failures names the failed tasks of a run with their errors, one per line, or returns NULL. */
+/*
+ * etl_task_run_complaints names the tasks of a run that ended in a state (failed or warning) with what they say, one per
+ * line, or returns NULL.
+ */
 char *
-etl_task_run_failures(int64 run_id)
+etl_task_run_complaints(int64 run_id, EtlTaskState state)
 {
 	static EtlStatement list = {
-		"SELECT string_agg(task || ': ' || coalesce(error_message, 'failed'), E'\\n' ORDER BY ended_at, task) AS text "
+		"SELECT string_agg(task || ': ' || coalesce("
+		"    CASE WHEN state = 'warning' THEN 'rows of earlier runs are used, because ' END || error_message, "
+		"    error_message, message, state), E'\\n' ORDER BY ended_at, task) AS text "
 		"FROM (SELECT DISTINCT ON (task_id) * FROM etl.task_run WHERE run_id = $1 "
-		"      ORDER BY task_id, attempt DESC) AS l WHERE state = 'failed'",
-		1,
-		{INT8OID}};
+		"      ORDER BY task_id, attempt DESC) AS l WHERE state = $2",
+		2,
+		{INT8OID, TEXTOID}};
 	EtlScope scope;
 	EtlRow row;
 	char *text;
-	Datum value = Int64GetDatum(run_id);
+	Datum value[2] = {Int64GetDatum(run_id), CStringGetTextDatum(etl_state_task_name(state))};
 
 	etl_catalog_begin(&scope);
-	etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
+	etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT);
 	row = etl_catalog_row(&scope, 0);
 	text = etl_row_text(&row, "text");
 	etl_catalog_end(&scope);

@@ -63,7 +63,7 @@ extern int etl_task_run_attempt(int64 task_run_id);
 extern EtlTask *etl_task_run_task(int64 task_run_id, int64 *run_id);
 extern EtlTaskList etl_task_run_gates(int64 run_id, const char *task);
 extern int etl_task_run_ended(int64 run_id, int64 after, const Datum *seen, int n_seen, EtlTaskEnd **line);
-extern char *etl_task_run_failures(int64 run_id);
+extern char *etl_task_run_complaints(int64 run_id, EtlTaskState state);
 extern char *etl_task_run_blocked_by(int64 run_id, int pid);
 
 #endif /* ETL_TASK_RUN_H */

@@ -227,7 +227,9 @@ static const char *
 end_message(const EtlRun *run, EtlRunState result)
 {
 	if (result == ETL_RUN_FAILED)
-		return etl_task_run_failures(run->run_id);
+		return etl_task_run_complaints(run->run_id, ETL_TASK_FAILED);
+	if (result == ETL_RUN_WARNING)
+		return etl_task_run_complaints(run->run_id, ETL_TASK_WARNING);
 	return run->tasks.n == 0 ? "there was nothing to do, the pipeline has no enabled task" : NULL;
 }
 

@@ -100,9 +100,9 @@ etl_start_ready(void)
 		CHECK_FOR_INTERRUPTS();
 		if (!start(candidate))
 			return;
-		/* The shortage is over, and the next one is told of again. */
-		out_of_workers = false;
 	}
+	/* All that may start have: the shortage is over, and the next one is told of again. */
+	out_of_workers = false;
 }
 
 /* etl_start_waits_for_worker says whether tasks wait because the server has no free background worker. */
