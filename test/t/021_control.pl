@@ -115,6 +115,21 @@ $gate->query_safe('SELECT pg_advisory_unlock_all()');
 is(state($run), 'success', 'terminate: the run succeeds');
 is(attempts($run, 'one'), '1 failed 57P01, 2 success', 'terminate: the first attempt tells why it ended');
 
+# A deadline is told of while the run is still at work, and while it has not even begun; once each, and so is the recovery.
+sql(q{SELECT etl.create_pipeline('late', deadline => '100 ms', on_overlap => 'queue');
+	SELECT etl.add_sql('late', 'one', 'SELECT pg_advisory_xact_lock_shared(1)')});
+$gate->query_safe('SELECT pg_advisory_lock(1)');
+$run = start('late');
+my $queued = start('late');
+comes_true(q{SELECT count(*) = 2 FROM etl.alert WHERE event = 'deadline_missed'}, 'deadline: two alerts');
+is(sql("SELECT string_agg(concat_ws(' ', r.state, r.deadline_missed_at > r.deadline_at, a.severity), ', ' ORDER BY r.run_id)
+	FROM etl.alert AS a JOIN etl.run AS r USING (run_id) WHERE a.event = 'deadline_missed'"),
+	'running t deadline, queued t deadline', 'deadline: one run is at work, the other has not begun');
+$gate->query_safe('SELECT pg_advisory_unlock_all()');
+is(state($run) . ' ' . state($queued), 'success success', 'deadline: both succeed');
+is(sql("SELECT string_agg(event, ' ' ORDER BY alert_id) FROM etl.alert WHERE pipeline = 'late'"),
+	'deadline_missed deadline_missed recovered', 'deadline: each told of once, and the recovery once');
+
 # Fast shutdown in the middle: the attempt says that it was terminated; it is no crash. A new scheduler goes on.
 sql(q{SELECT etl.alter_task('t', 'one', command => 'SELECT pg_sleep(3600)')});
 $run = start('t');
