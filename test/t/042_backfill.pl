@@ -240,7 +240,7 @@ my $holder = $node->background_psql('postgres');
 $holder->query_safe(q{BEGIN; SELECT etl.alter_pipeline('bf', description => 'held')});
 open_gate();
 comes_true("SELECT active = 0 FROM etl.backfill_status WHERE backfill_id = $backfill", 'held pipeline: the run ends');
-sql("SELECT etl.run_pipeline('kick')");
+sql("SET statement_timeout = '60 s'; SELECT etl.run_pipeline('kick')");
 is(status($backfill), 'running 2 1 0 0 1', 'held pipeline: other pipelines run, the next interval waits');
 $holder->query_safe('COMMIT');
 $holder->quit;
