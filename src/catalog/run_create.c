@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/member.h"
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
 #include "catalog/run.h"
@@ -36,18 +37,6 @@ other_active(int64 pipeline_id)
 	return run_id;
 }
 
-/* member returns a member of a request as text, or NULL. */
-static char *
-member(Jsonb *request, const char *name)
-{
-	JsonbValue key = {.type = jbvString, .val.string = {.val = (char *) name, .len = strlen(name)}};
-	JsonbValue *value = findJsonbValueFromContainer(&request->root, JB_FOBJECT, &key);
-
-	if (value == NULL || value->type != jbvString)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
 /*
  * decide_overlap says in which state a new run begins while another one may be active, and why. Runs of a backfill and
  * live runs do not get in each other's way: their tables have one writer at a time.
@@ -55,11 +44,11 @@ member(Jsonb *request, const char *name)
 static EtlRunState
 decide_overlap(const EtlPipeline *pipeline, Jsonb *request, char **message)
 {
-	int64 other = member(request, "backfill_id") ? 0 : other_active(pipeline->pipeline_id);
-	const char *overlap = member(request, "on_overlap");
+	int64 other = etl_member_text(request, "backfill_id") ? 0 : other_active(pipeline->pipeline_id);
+	const char *overlap = etl_member_text(request, "on_overlap");
 
-	*message = member(request, "message");
-	if (member(request, "skip"))
+	*message = etl_member_text(request, "message");
+	if (etl_member_text(request, "skip"))
 		return ETL_RUN_SKIPPED;
 	if (overlap == NULL)
 		overlap = pipeline->on_overlap;
@@ -112,7 +101,7 @@ check_task_names(const EtlPipeline *pipeline, Jsonb *request)
 static TimestampTz
 moment(Jsonb *request, const char *name)
 {
-	const char *given = member(request, name);
+	const char *given = etl_member_text(request, name);
 
 	if (given == NULL)
 		return GetCurrentTimestamp();
@@ -124,7 +113,7 @@ moment(Jsonb *request, const char *name)
 static TimestampTz
 logical_time(Jsonb *request)
 {
-	return moment(request, member(request, "logical_time") ? "logical_time" : "scheduled_for");
+	return moment(request, etl_member_text(request, "logical_time") ? "logical_time" : "scheduled_for");
 }
 
 /* What a run keeps of the definitions of now: p is the pipeline, request an object whose "tasks" names some or none. */
@@ -190,7 +179,7 @@ insert_run(const EtlPipeline *pipeline, Jsonb *request, Oid caller, EtlRunState 
 
 	value[4] = etl_arg_text(message, &null[4]);
 	value[5] = TimestampTzGetDatum(at);
-	if (pipeline->deadline != NULL && member(request, "backfill_id") == NULL)
+	if (pipeline->deadline != NULL && etl_member_text(request, "backfill_id") == NULL)
 	{
 		/* A run by hand is due when it is asked for, also when it stands for the past. */
 		value[6] = TimestampTzGetDatum(
@@ -246,7 +235,7 @@ etl_run_pipeline_for(const char *name, Oid caller)
 int64
 etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
 {
-	EtlPipeline *pipeline = etl_run_pipeline_for(member(request, "pipeline"), caller);
+	EtlPipeline *pipeline = etl_run_pipeline_for(etl_member_text(request, "pipeline"), caller);
 	char *message;
 
 	check_task_names(pipeline, request);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/member.h"
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "miscadmin.h"
@@ -47,20 +48,6 @@ typedef struct Segment
 	char request[FLEXIBLE_ARRAY_MEMBER]; /* jsonb as text */
 } Segment;
 
-/* push_text adds a member with a string. */
-static void
-push_text(JsonbParseState **state, const char *key, const char *value)
-{
-	JsonbValue v = {.type = jbvString};
-
-	v.val.string.val = (char *) key;
-	v.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &v);
-	v.val.string.val = (char *) value;
-	v.val.string.len = strlen(value);
-	pushJsonbValue(state, WJB_VALUE, &v);
-}
-
 /* push_tasks adds the member "tasks": an array, unless all are meant. */
 static void
 push_tasks(JsonbParseState **state, const EtlNames *tasks)
@@ -90,18 +77,17 @@ etl_request_make(const EtlRequest *request)
 	JsonbValue *result;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	push_text(&state, "kind", psprintf("%d", request->kind));
+	etl_member_push(&state, "kind", psprintf("%d", request->kind));
 	if (request->run_id != 0)
-		push_text(&state, "run_id", psprintf(INT64_FORMAT, request->run_id));
-	push_text(&state, "latest", request->latest ? "true" : "false");
-	if (request->pipeline != NULL)
-		push_text(&state, "pipeline", request->pipeline);
-	push_text(&state, "mode", request->is_inline ? "inline" : "background");
-	push_text(&state, "full_refresh", request->full_refresh ? "true" : "false");
+		etl_member_push(&state, "run_id", psprintf(INT64_FORMAT, request->run_id));
+	etl_member_push(&state, "latest", request->latest ? "true" : "false");
+	etl_member_push(&state, "pipeline", request->pipeline);
+	etl_member_push(&state, "mode", request->is_inline ? "inline" : "background");
+	etl_member_push(&state, "full_refresh", request->full_refresh ? "true" : "false");
 	if (request->waiter != 0)
-		push_text(&state, "waiter", psprintf(INT64_FORMAT, request->waiter));
+		etl_member_push(&state, "waiter", psprintf(INT64_FORMAT, request->waiter));
 	if (!TIMESTAMP_IS_NOBEGIN(request->logical_time))
-		push_text(&state, "logical_time", timestamptz_to_str(request->logical_time));
+		etl_member_push(&state, "logical_time", timestamptz_to_str(request->logical_time));
 	push_tasks(&state, &request->tasks);
 	if (request->params != NULL)
 	{

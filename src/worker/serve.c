@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/member.h"
 #include "catalog/pipeline.h"
 #include "catalog/run.h"
 #include "notify/alert.h"
@@ -15,27 +16,6 @@
 #include "worker/request.h"
 #include "worker/serve.h"
 #include "worker/transition.h"
-
-/* text_of returns a member of a request, or NULL. */
-static char *
-text_of(Jsonb *request, const char *name)
-{
-	JsonbValue key = {.type = jbvString, .val.string = {.val = (char *) name, .len = strlen(name)}};
-	JsonbValue *value = findJsonbValueFromContainer(&request->root, JB_FOBJECT, &key);
-
-	if (value == NULL || value->type != jbvString)
-		return NULL;
-	return pnstrdup(value->val.string.val, value->val.string.len);
-}
-
-/* number_of returns a member of a request that is a number in a string; 0 if it is not there. */
-static int64
-number_of(Jsonb *request, const char *name)
-{
-	char *text = text_of(request, name);
-
-	return text ? DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(text))) : 0;
-}
 
 /* find_run returns the pipeline and the state of a run that is to be reopened. Errors: 42704, 42501, 55000, ZE006. */
 static EtlPipeline *
@@ -66,15 +46,15 @@ find_run(int64 run_id, Oid caller, EtlRunState *state)
 static int64
 retry(Jsonb *request, Oid caller, EtlRunState *state)
 {
-	int64 run_id = number_of(request, "run_id");
+	int64 run_id = etl_member_int64(request, "run_id");
 	EtlRunState from;
 	EtlPipeline *pipeline = find_run(run_id, caller, &from);
-	bool latest = strcmp(text_of(request, "latest"), "true") == 0;
+	bool latest = strcmp(etl_member_text(request, "latest"), "true") == 0;
 
 	*state = ETL_RUN_QUEUED;
 	if (!etl_transition_run(run_id, from, ETL_RUN_QUEUED, NULL))
 		elog(ERROR, "run " INT64_FORMAT " is not %s any more", run_id, etl_state_run_name(from));
-	if (etl_run_reopen(pipeline->pipeline_id, run_id, latest, number_of(request, "waiter")) == 0)
+	if (etl_run_reopen(pipeline->pipeline_id, run_id, latest, etl_member_int64(request, "waiter")) == 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("run " INT64_FORMAT " has nothing to retry", run_id),
 						errdetail("None of its tasks failed, was skipped or cancelled."),
@@ -102,12 +82,12 @@ int64
 etl_serve(Jsonb *request, Oid caller, EtlRunState *state)
 {
 	*state = ETL_RUN_SKIPPED;
-	switch ((EtlRequestKind) number_of(request, "kind"))
+	switch ((EtlRequestKind) etl_member_int64(request, "kind"))
 	{
 		case ETL_REQUEST_RUN:
 			return create(request, caller, state);
 		case ETL_REQUEST_DUE:
-			return etl_due_fire(text_of(request, "pipeline"), caller, number_of(request, "waiter"),
+			return etl_due_fire(etl_member_text(request, "pipeline"), caller, etl_member_int64(request, "waiter"),
 								GetCurrentTimestamp(), state);
 		case ETL_REQUEST_RETRY:
 			return retry(request, caller, state);
