@@ -45,7 +45,7 @@ COMMENT ON COLUMN etl.run.ended_at IS 'When it reached its last state.';
 COMMENT ON COLUMN etl.run.retries IS 'How often etl.retry_run has reopened it.';
 COMMENT ON COLUMN etl.run.waiter IS 'Lock number of the session that waits for the run; the run is cancelled when that session gives up.';
 COMMENT ON COLUMN etl.run.cancel_requested_at IS 'When somebody asked to cancel it.';
-COMMENT ON COLUMN etl.run.message IS 'Why it was skipped or cancelled, or which tasks failed.';
+COMMENT ON COLUMN etl.run.message IS 'Why it was skipped or cancelled, or which tasks failed or warned.';
 COMMENT ON COLUMN etl.run.definition IS 'Pipeline, tasks and dependencies as they were when the run was created.';
 CREATE INDEX run_pipeline_idx ON etl.run (pipeline_id, run_id);
 CREATE UNIQUE INDEX run_scheduled_idx ON etl.run (pipeline_id, scheduled_for);
