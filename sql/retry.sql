@@ -91,6 +91,9 @@ SELECT pg_temp.refused('SELECT etl.retry_run(0)');
 SELECT pg_temp.refused($$SELECT etl.retry_run(max(run_id), version => 'newest') FROM etl.run$$);
 SELECT pg_temp.refused('CREATE TEMP TABLE written AS SELECT 1 AS one; SELECT etl.retry_run(max(run_id)) FROM etl.run');
 SELECT etl.retry_run(NULL);
+SELECT etl.pause_pipeline('rt');
+SELECT pg_temp.refused('SELECT etl.retry_run(max(run_id), wait => false) FROM etl.run');
+SELECT etl.resume_pipeline('rt');
 CREATE ROLE rt_other;
 GRANT USAGE ON SCHEMA etl, rt TO rt_other;
 SELECT max(run_id) AS run_id FROM etl.run \gset

@@ -9,7 +9,6 @@
 #include "catalog/run.h"
 #include "notify/alert.h"
 #include "schedule/due.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
@@ -22,17 +21,13 @@ static EtlPipeline *
 find_run(int64 run_id, Oid caller, EtlRunState *state)
 {
 	char *name = etl_run_pipeline_name(run_id);
-	EtlPipeline *pipeline = name ? etl_pipeline_find(name, true) : NULL;
+	EtlPipeline *pipeline;
 
-	if (pipeline == NULL || !etl_run_state(run_id, state, NULL))
+	if (name == NULL || !etl_run_state(run_id, state, NULL))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
 						errdetail("It was never created, or its pipeline was dropped."),
 						errhint("SELECT run_id, state FROM etl.run_status lists the runs.")));
-	if (!has_privs_of_role(caller, pipeline->owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for run " INT64_FORMAT, run_id),
-				 errdetail("It belongs to pipeline \"%s\".", name),
-				 errhint("Ask for membership in the role that owns the pipeline.")));
+	pipeline = etl_run_pipeline_for(name, caller);
 	if (!etl_state_run_may(*state, ETL_RUN_QUEUED))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("run " INT64_FORMAT " cannot be retried", run_id),
