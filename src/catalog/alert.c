@@ -31,6 +31,7 @@ read_subject(EtlStatement *statement, int64 id, EtlAlert *alert)
 		alert->task_run_id = etl_row_int64(&row, "task_run_id");
 		alert->task = etl_row_text(&row, "task");
 		alert->message = etl_row_text(&row, "message");
+		alert->deadline = etl_row_text(&row, "deadline");
 	}
 	etl_catalog_end(&scope);
 	return found;
@@ -43,7 +44,7 @@ etl_alert_of_task(int64 task_run_id, EtlAlert *alert)
 	static EtlStatement find = {
 		.sql =
 			"SELECT p.pipeline_id, p.name AS pipeline, p.owner::oid AS owner, p.tags, r.run_id, t.task_run_id, t.task, "
-			"coalesce(t.error_message, t.message) AS message "
+			"coalesce(t.error_message, t.message) AS message, NULL AS deadline "
 			"FROM etl.task_run AS t JOIN etl.run AS r USING (run_id) JOIN etl.pipeline AS p USING (pipeline_id) "
 			"WHERE t.task_run_id = $1",
 		.nargs = 1,
@@ -53,13 +54,14 @@ etl_alert_of_task(int64 task_run_id, EtlAlert *alert)
 	return read_subject(&find, task_run_id, alert);
 }
 
-/* etl_alert_of_run fills in pipeline, run and, as message, that of the run. */
+/* etl_alert_of_run fills in pipeline, run with its deadline and, as message, that of the run. */
 bool
 etl_alert_of_run(int64 run_id, EtlAlert *alert)
 {
 	static EtlStatement find = {
 		.sql = "SELECT p.pipeline_id, p.name AS pipeline, p.owner::oid AS owner, p.tags, r.run_id, "
-			   "NULL::bigint AS task_run_id, NULL AS task, r.message "
+			   "NULL::bigint AS task_run_id, NULL AS task, r.message, "
+			   "to_char(r.deadline_at AT TIME ZONE p.timezone, 'YYYY-MM-DD HH24:MI:SS ') || p.timezone AS deadline "
 			   "FROM etl.run AS r JOIN etl.pipeline AS p USING (pipeline_id) WHERE r.run_id = $1",
 		.nargs = 1,
 		.argtype = {INT8OID},

@@ -191,14 +191,14 @@ etl_alert_delivery_end(int64 delivery_id, const char *state, const char *message
 	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE) > 0;
 }
 
-/* etl_alert_delivery_again stores the try that follows on one that failed, due after some seconds. */
+/* etl_alert_delivery_again stores the try that follows on one that failed, due after some seconds, if the route is there. */
 void
 etl_alert_delivery_again(int64 delivery_id, int seconds)
 {
 	static EtlStatement insert = {
 		.sql = "INSERT INTO etl.alert_delivery (alert_id, route, owner, try, state, due_at) "
 			   "SELECT alert_id, route, owner, try + 1, 'pending', clock_timestamp() + $2 * interval '1 s' "
-			   "FROM etl.alert_delivery WHERE delivery_id = $1",
+			   "FROM etl.alert_delivery WHERE delivery_id = $1 AND route IN (SELECT name FROM etl.alert_route)",
 		.nargs = 2,
 		.argtype = {INT8OID, INT4OID},
 	};

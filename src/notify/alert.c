@@ -141,8 +141,11 @@ etl_alert_run(EtlAlertEvent event, int64 run_id, const char *message)
 {
 	EtlAlert alert = {0};
 
-	if (etl_alert_of_run(run_id, &alert))
-		raise_alert(event, &alert, message);
+	if (!etl_alert_of_run(run_id, &alert))
+		return;
+	if (event == ETL_ALERT_DEADLINE_MISSED && message == NULL && alert.deadline != NULL)
+		message = psprintf("the run was to be done by %s", alert.deadline);
+	raise_alert(event, &alert, message);
 }
 
 /* etl_alert_recovered tells those who were told of a failure that the pipeline works again. */

@@ -138,26 +138,28 @@ add_headers(EtlChannel *channel, const EtlEndpoint *endpoint)
 	}
 }
 
-/* set_url puts the address together; false when the secret one leads away from the server. */
+/*
+ * set_url puts the address together: the secret one, as a whole, or that of the server and the path. False when the secret
+ * one leads away from the server.
+ */
 static bool
 set_url(EtlChannel *channel, const EtlEndpoint *endpoint, const char *path)
 {
 	const char *base_url = etl_endpoint_option(endpoint->server_options, "base_url");
 	const char *secret_url = etl_endpoint_option(endpoint->mapping_options, "url");
-	const char *url = secret_url ? secret_url : base_url;
-	int length = strlen(url);
+	int length = strlen(base_url);
 
-	if (!etl_endpoint_is_below(url, base_url) || (path != NULL && !etl_endpoint_is_below(path, "")))
-		return false;
 	if (secret_url != NULL)
 	{
 		add_secret(channel, secret_url);
-		add_secret(channel, secret_url + strlen(base_url));
+		add_secret(channel, secret_url + Min(length, (int) strlen(secret_url)));
+		channel->request.url = secret_url;
+		return etl_endpoint_is_below(secret_url, base_url);
 	}
-	while (path != NULL && length > 0 && url[length - 1] == '/')
+	while (path != NULL && length > 0 && base_url[length - 1] == '/')
 		length--;
-	channel->request.url = psprintf("%.*s%s", length, url, path ? path : "");
-	return true;
+	channel->request.url = psprintf("%.*s%s", length, base_url, path ? path : "");
+	return path == NULL || etl_endpoint_is_below(path, "");
 }
 
 /* prepare_webhook makes the request of channel webhook. Returns why it cannot, or NULL. */

@@ -37,8 +37,9 @@ extern PGDLLEXPORT void etl_notifier_main(Datum arg);
 /* Longest time between two looks at the table, in ms: with and without a transfer under way. */
 #define LOOK_SENDING 200
 #define LOOK_WAITING 1000
-/* Shortest time between two starts of a notifier, in ms. */
-#define START_PAUSE 1000
+/* Time between two starts of a notifier for the same delivery, in ms: it doubles. */
+#define SHORTEST_PAUSE 1000
+#define LONGEST_PAUSE 60000
 /* Seconds between the end of a try and the next one; no more tries after these. */
 static const int delay[] = {10, 60, 5 * 60, 15 * 60};
 
@@ -50,20 +51,29 @@ typedef struct Job
 	MemoryContext context;
 } Job;
 
-static TimestampTz last_start = 0;
+/* Of the scheduler: when it has last started a notifier, and for which delivery, by the time that it was due. */
+static TimestampTz last_start = DT_NOBEGIN;
+static TimestampTz started_for = DT_NOEND;
+static TimestampTz seen_due = DT_NOEND;
+static int start_pause = SHORTEST_PAUSE;
 
-/* etl_notifier_due says when the next delivery is due. */
+/* etl_notifier_due says when a notifier has to be started. One that is at work is woken when something is due. */
 TimestampTz
 etl_notifier_due(void)
 {
-	TimestampTz due;
-	TimestampTz earliest = TimestampTzPlusMilliseconds(last_start, START_PAUSE);
+	TimestampTz due = etl_alert_delivery_due();
 
-	if (etl_lock_is_held(ETL_LOCK_NOTIFIER, 0))
+	if (due != DT_NOEND && etl_lock_is_held(ETL_LOCK_NOTIFIER, 0))
+	{
+		if (due <= GetCurrentTimestamp())
+			etl_lock_wake_holder(ETL_LOCK_NOTIFIER, 0);
 		return DT_NOEND;
-	due = etl_alert_delivery_due();
-	/* One that was started a moment ago may not have its lock yet, or cannot work at all. */
-	return last_start != 0 && due < earliest ? earliest : due;
+	}
+	seen_due = due;
+	if (due == DT_NOEND || due != started_for)
+		return due;
+	/* The last one, started for the same delivery, may not have its lock yet, or could not work. */
+	return Max(due, TimestampTzPlusMilliseconds(last_start, start_pause));
 }
 
 /* etl_notifier_start starts a notifier. */
@@ -72,6 +82,8 @@ etl_notifier_start(void)
 {
 	if (!etl_bgw_start_notifier())
 		return false;
+	start_pause = seen_due == started_for ? Min(start_pause * 2, LONGEST_PAUSE) : SHORTEST_PAUSE;
+	started_for = seen_due;
 	last_start = GetCurrentTimestamp();
 	return true;
 }
@@ -337,6 +349,8 @@ void
 etl_notifier_main(Datum arg)
 {
 	(void) etl_bgw_begin();
+	/* There is no statement to cancel. */
+	pqsignal(SIGINT, SIG_IGN);
 	while (take_lock())
 	{
 		adopt();

@@ -105,7 +105,8 @@ GRANT USAGE ON SCHEMA etl TO bi, other;
 CREATE SERVER chat FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'http://127.0.0.1:$http_port', timeout '20 s');
 CREATE SERVER hasty FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'http://127.0.0.1:$http_port', timeout '300 ms');
 CREATE SERVER closed FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'http://127.0.0.1:$closed_port');
-CREATE SERVER post FOREIGN DATA WRAPPER etl_smtp OPTIONS (host '127.0.0.1', port '$mail_port', tls 'none', "from" 'etl\@example.com');
+-- A receiver that is waited for too long is noticed by the test's own patience, which is shorter than ten minutes.
+CREATE SERVER post FOREIGN DATA WRAPPER etl_smtp OPTIONS (host '127.0.0.1', port '$mail_port', tls 'none', "from" 'etl\@example.com', timeout '10 min');
 CREATE SERVER strict FOREIGN DATA WRAPPER etl_smtp OPTIONS (host '127.0.0.1', port '$mail_port', "from" 'etl\@example.com');
 GRANT USAGE ON FOREIGN SERVER chat, hasty, closed, post, strict TO bi, other;
 -- The server of a test logs every statement; these must not be.
@@ -127,7 +128,7 @@ sub route
 # ---- A failing run: one alert for each event, and what the receivers get of it. The routes of others get nothing.
 route('hook', q{'webhook', server => 'chat', config => '{"path": "/ok/hook"}', suppress => '0'});
 route('mail', q{'email', server => 'post', config => '{"to": ["oncall@example.com", "boss@example.com"], "subject_prefix": "[warehouse]"}', suppress => '0', match => '{"event": "task_failed"}'});
-route('other', q{'webhook', server => 'chat'}, 'other');
+route('other', q{'webhook', server => 'chat', config => '{"path": "/elsewhere"}'}, 'other');
 route('log', q{'log', match => '{"event": "run_failed"}'});
 sql(q{
 SELECT etl.create_pipeline('niños', owner => 'bi', tags => '{"team": "bi"}');
