@@ -34,7 +34,7 @@ SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'hooks.example.com')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'ftp://hooks.example.com')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'https://')$$);
-SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'https://etl:secret@hooks.example.com')$$);
+SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'https://example:secret@hooks.example.com')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'https://hooks.example.com?token=secret')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'https://hooks.example.com/#x')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'https://hooks.example.com/a b')$$);
