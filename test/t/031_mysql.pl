@@ -108,6 +108,17 @@ cmp_ok(scalar(@scans), '>', 0, 'second run: it asked');
 is(scalar(grep { !/`updated_at` >/ } @scans), 0, 'second run: every statement that fetches rows has a lower bound') or diag($sent);
 is(as_loader("SELECT rows_read <= 2 AND rows_inserted = 1 FROM etl.task_status WHERE task = 'payments' ORDER BY run_id DESC LIMIT 1"), 't',
 	'second run: one row is new, no more than the last one was read again');
+
+# A backfill asks for both ends of its interval and counts within them.
+as_loader("SELECT etl.backfill('daily', '2024-01-01 00:05+00', '2024-01-01 00:15+00', step => '10 min')");
+ok($node->poll_query_until('postgres', "SELECT state = 'success' FROM etl.backfill"), 'backfill: it succeeds');
+is(as_loader("SELECT rows_read || ' ' || rows_inserted FROM etl.task_status WHERE task = 'payments' ORDER BY run_id DESC LIMIT 1"), '600 600',
+	'backfill: the rows of the interval');
+$sent = asked('payments');
+@scans = grep { /FROM `\Q$database\E`/ } split /\n/, $sent;
+is(scalar(@scans), 4, 'backfill: the highest value, two pages, what is left');
+is(scalar(grep { !/`updated_at` >= '2024-01-01 00:(?:05|1)/ || !/`updated_at` < '2024-01-01 00:15:00'/ } @scans), 0,
+	'backfill: every statement has both ends') or diag($sent);
 is(as_loader('SELECT count(*), sum(amount) FROM dw.payments'), '1000|500493.00', 'second run: the fact is as the source');
 
 # A connection that is killed while the scan stands still in its middle: mysql_fdw would end the scan without an error.

@@ -106,6 +106,14 @@ is(extract_of('extract'), 'success 2 1', 'the next live run: reads the last hour
 is(finish(begin(q{'live', '2026-01-01', '2026-01-05'})), 'success 3 3 0 0 0', 'the day that is done is left out');
 is(sql($differences), 0, 'everything is there');
 
+# Ahead of the live runs.
+sql("INSERT INTO source VALUES (1003, 'ahead', '2026-01-12 12:00')");
+is(finish(begin(q{'live', '2026-01-12', '2026-01-13'})), 'success 1 1 0 0 0', 'ahead: it succeeds');
+is(sql('SELECT value FROM etl.watermark'), '2026-01-10 23:30:00+00', 'ahead: the watermark stays behind');
+sql("INSERT INTO source VALUES (1004, 'between', '2026-01-11 12:00'); SELECT etl.run_pipeline('live')");
+is(extract_of('extract'), 'success 3 2', 'ahead: the next live run reads from there, and takes up what the backfill took');
+is(sql($differences), 0, 'ahead: everything is there');
+
 # What is appended again hides no row that the source gets later, also where equal rows are counted.
 sql(q{
 CREATE TABLE twins (v text, at timestamptz);
