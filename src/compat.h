@@ -115,4 +115,16 @@ etl_compat_portal_run(Portal portal, bool toplevel, DestReceiver *dest, QueryCom
 #define ETL_NORETURN pg_attribute_noreturn()
 #endif
 
+/* Bytes are uint8 since 18. Returns the length, or -1 when dst is too short; writes no terminating zero. */
+#include "common/base64.h"
+static inline int
+etl_compat_base64(const char *src, int len, char *dst, int dstlen)
+{
+#if PG_VERSION_NUM >= 180000
+	return pg_b64_encode((const uint8 *) src, len, dst, dstlen);
+#else
+	return pg_b64_encode(src, len, dst, dstlen);
+#endif
+}
+
 #endif /* ETL_COMPAT_H */

@@ -10,7 +10,6 @@
 #include "miscadmin.h"
 #include "notify/alert.h"
 #include "notify/route.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -88,25 +87,13 @@ Datum
 etl_mute_alerts(PG_FUNCTION_ARGS)
 {
 	char *name = etl_args_text(fcinfo, "route");
-	EtlAlertRoute **route;
 	Datum until;
-	int n;
-	int changed = 0;
 
 	if (!etl_args_find(fcinfo, "until", &until))
 		until = TimestampTzGetDatum(DT_NOBEGIN);
 	if (name != NULL)
 		(void) etl_alert_route_get(name);
-	n = etl_alert_route_list(&route);
-	for (int i = 0; i < n; i++)
-	{
-		if (name ? strcmp(route[i]->name, name) != 0 : !has_privs_of_role(GetUserId(), route[i]->owner))
-			continue;
-		route[i]->mute_until = DatumGetTimestampTz(until);
-		etl_alert_route_update(route[i]->name, route[i]);
-		changed++;
-	}
-	PG_RETURN_INT32(changed);
+	PG_RETURN_INT32((int32) etl_alert_route_mute(name, GetUserId(), DatumGetTimestampTz(until)));
 }
 
 /* etl.test_alert_route(name) RETURNS bigint */

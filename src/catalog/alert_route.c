@@ -200,6 +200,26 @@ etl_alert_route_update(const char *name, const EtlAlertRoute *route)
 	(void) etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
 }
 
+/*
+ * etl_alert_route_mute lets the routes of one name (NULL: all that the role may change) send nothing before a moment;
+ * DT_NOBEGIN: they send again. Returns their number.
+ */
+uint64
+etl_alert_route_mute(const char *name, Oid role, TimestampTz until)
+{
+	static EtlStatement update = {"UPDATE etl.alert_route SET mute_until = nullif($1, '-infinity'), updated_at = now() "
+								  "WHERE ($2 IS NULL OR name = $2) AND pg_has_role($3, owner::oid, 'USAGE')",
+								  3,
+								  {TIMESTAMPTZOID, TEXTOID, OIDOID}};
+	Datum value[3];
+	char null[3] = {' ', ' ', ' '};
+
+	value[0] = TimestampTzGetDatum(until);
+	value[1] = etl_arg_text(name, &null[1]);
+	value[2] = ObjectIdGetDatum(role);
+	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
+}
+
 /* etl_alert_route_delete removes a route. */
 void
 etl_alert_route_delete(const char *name)

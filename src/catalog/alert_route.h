@@ -26,6 +26,7 @@ extern Jsonb *etl_alert_route_definition(const char *name);
 extern int etl_alert_route_list(EtlAlertRoute ***route);
 extern void etl_alert_route_insert(const EtlAlertRoute *route);
 extern void etl_alert_route_update(const char *name, const EtlAlertRoute *route);
+extern uint64 etl_alert_route_mute(const char *name, Oid role, TimestampTz until);
 extern void etl_alert_route_delete(const char *name);
 
 #endif /* ETL_ALERT_ROUTE_H */

@@ -5,8 +5,8 @@
 #include "postgres.h"
 
 #include "commands/dbcommands.h"
-#include "common/base64.h"
 #include "common/hashfn.h"
+#include "compat.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -106,7 +106,7 @@ note_login(EtlChannel *channel, const EtlEndpoint *endpoint)
 	login = psprintf("%s:%s", request->user ? request->user : "", request->password);
 	size = pg_b64_enc_len(strlen(login));
 	encoded = palloc0(size + 1);
-	n = pg_b64_encode(login, strlen(login), encoded, size);
+	n = etl_compat_base64(login, strlen(login), encoded, size);
 	add_secret(channel, request->password);
 	add_secret(channel, n > 0 ? encoded : NULL);
 }

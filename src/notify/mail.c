@@ -6,7 +6,7 @@
 #include "postgres.h"
 
 #include "commands/dbcommands.h"
-#include "common/base64.h"
+#include "compat.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -35,7 +35,7 @@ append_base64(StringInfo out, const char *bytes, int length)
 	int n;
 
 	enlargeStringInfo(out, size + 1);
-	n = pg_b64_encode(bytes, length, out->data + out->len, size);
+	n = etl_compat_base64(bytes, length, out->data + out->len, size);
 	if (n < 0)
 		elog(ERROR, "could not encode a mail");
 	out->len += n;
