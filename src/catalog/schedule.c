@@ -15,7 +15,7 @@ int
 etl_schedule_list(EtlScheduleLine **line)
 {
 	static EtlStatement list = {
-		"SELECT p.pipeline_id, p.name, p.schedule, p.timezone, s.decided_until "
+		"SELECT p.pipeline_id, p.name, p.schedule, p.timezone, p.owner::oid AS owner, s.decided_until "
 		"FROM etl.schedule AS s JOIN etl.pipeline AS p ON p.pipeline_id = s.pipeline_id "
 		"WHERE s.database = $1 AND p.schedule IS NOT NULL AND NOT p.paused ORDER BY p.pipeline_id",
 		1,
@@ -35,6 +35,7 @@ etl_schedule_list(EtlScheduleLine **line)
 		(*line)[i].pipeline = etl_row_text(&row, "name");
 		(*line)[i].schedule = etl_row_text(&row, "schedule");
 		(*line)[i].timezone = etl_row_text(&row, "timezone");
+		(*line)[i].owner = etl_row_oid(&row, "owner");
 		(*line)[i].decided_until = etl_row_time(&row, "decided_until");
 	}
 	etl_catalog_end(&scope);
@@ -90,14 +91,14 @@ etl_schedule_set(int64 pipeline_id, TimestampTz decided_until, bool begin)
 	etl_catalog_call(&set, value, NULL, SPI_OK_INSERT);
 }
 
-/* etl_schedule_queued counts the runs for scheduled times that wait in the queue. */
+/* etl_schedule_queued counts the runs for scheduled times that wait in the queue; *last: DT_NOBEGIN if there is none. */
 int64
-etl_schedule_queued(int64 pipeline_id)
+etl_schedule_queued(int64 pipeline_id, TimestampTz *last)
 {
-	static EtlStatement count = {
-		"SELECT count(*) AS n FROM etl.run WHERE pipeline_id = $1 AND state = 'queued' AND scheduled_for IS NOT NULL",
-		1,
-		{INT8OID}};
+	static EtlStatement count = {"SELECT count(scheduled_for) AS n, max(scheduled_for) AS last FROM etl.run WHERE "
+								 "pipeline_id = $1 AND state = 'queued'",
+								 1,
+								 {INT8OID}};
 	EtlScope scope;
 	EtlRow row;
 	Datum value = Int64GetDatum(pipeline_id);
@@ -107,6 +108,7 @@ etl_schedule_queued(int64 pipeline_id)
 	etl_catalog_exec(&count, &value, NULL, SPI_OK_SELECT);
 	row = etl_catalog_row(&scope, 0);
 	n = etl_row_int64(&row, "n");
+	*last = etl_row_time(&row, "last");
 	etl_catalog_end(&scope);
 	return n;
 }

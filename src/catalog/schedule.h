@@ -11,6 +11,7 @@ typedef struct EtlScheduleLine
 	char *pipeline;
 	char *schedule;
 	char *timezone;
+	Oid owner;
 	TimestampTz decided_until;
 } EtlScheduleLine;
 
@@ -26,7 +27,7 @@ extern bool etl_schedule_get(int64 pipeline_id, TimestampTz *decided_until);
 /* Notes how far a schedule has come; begin: also if that was further, for one that begins anew. */
 extern void etl_schedule_set(int64 pipeline_id, TimestampTz decided_until, bool begin);
 
-/* Number of the pipeline's runs for scheduled times that wait in the queue. */
-extern int64 etl_schedule_queued(int64 pipeline_id);
+/* Number of the pipeline's runs for scheduled times that wait in the queue, and the last of these times. */
+extern int64 etl_schedule_queued(int64 pipeline_id, TimestampTz *last);
 
 #endif /* ETL_SCHEDULE_H */

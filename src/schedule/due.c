@@ -38,8 +38,9 @@ typedef struct DueTimes
 /* How the run of a scheduled time is created. */
 typedef struct RunOptions
 {
-	const char *on_overlap; /* NULL: as the pipeline says */
-	const char *message;	/* NULL: none */
+	const char *on_overlap;		/* NULL: as the pipeline says */
+	const char *message;		/* NULL: none */
+	TimestampTz interval_start; /* DT_NOBEGIN: the last run that ended well */
 	bool skip;
 	bool last; /* of those that are created now: the one that the caller waits for */
 } RunOptions;
@@ -115,6 +116,8 @@ create_run(EtlDue *due, TimestampTz at, const RunOptions *options)
 	add_member(&json, "mode", "background");
 	add_member(&json, "full_refresh", "false");
 	add_member(&json, "scheduled_for", timestamptz_to_str(at));
+	add_member(&json, "interval_start",
+			   TIMESTAMP_IS_NOBEGIN(options->interval_start) ? NULL : timestamptz_to_str(options->interval_start));
 	add_member(&json, "waiter", options->last && due->waiter != 0 ? psprintf(INT64_FORMAT, due->waiter) : NULL);
 	add_member(&json, "on_overlap", options->on_overlap);
 	add_member(&json, "skip", options->skip ? "true" : NULL);
@@ -138,11 +141,15 @@ first_overlap(const EtlDue *due)
 	return due->caller_waits || strcmp(due->pipeline->on_overlap, "error") != 0 ? NULL : "skip";
 }
 
-/* catch_up creates a run for each time, oldest first, behind those that are queued already. Returns how far it came. */
+/*
+ * catch_up creates a run for each time, oldest first, behind those that are queued already. Each stands for the time since
+ * the one before it, which has not ended yet. Returns how far it came.
+ */
 static TimestampTz
 catch_up(EtlDue *due, TimestampTz after)
 {
-	int64 queued = etl_schedule_queued(due->pipeline->pipeline_id);
+	TimestampTz before;
+	int64 queued = etl_schedule_queued(due->pipeline->pipeline_id, &before);
 	DueTimes times;
 
 	if (queued >= QUEUE_LIMIT)
@@ -150,10 +157,13 @@ catch_up(EtlDue *due, TimestampTz after)
 	times = find_times(due->pipeline, after, due->now, (int) (QUEUE_LIMIT - queued));
 	for (int i = 0; i < times.n; i++)
 	{
-		RunOptions options = {.on_overlap = i + queued > 0 ? "queue" : first_overlap(due), .last = i == times.n - 1};
+		RunOptions options = {.on_overlap = i + queued > 0 ? "queue" : first_overlap(due),
+							  .interval_start = before,
+							  .last = i == times.n - 1};
 
 		CHECK_FOR_INTERRUPTS();
 		create_run(due, times.time[i], &options);
+		before = times.time[i];
 	}
 	return times.n > 0 ? times.last : after;
 }
@@ -163,7 +173,7 @@ static TimestampTz
 run_latest(EtlDue *due, TimestampTz after, bool skip_missed)
 {
 	DueTimes times = find_times(due->pipeline, after, due->now, 0);
-	RunOptions options = {.on_overlap = first_overlap(due), .last = true};
+	RunOptions options = {.on_overlap = first_overlap(due), .interval_start = DT_NOBEGIN, .last = true};
 
 	if (times.n == 0)
 		return after;

@@ -32,6 +32,7 @@ typedef struct Known
 {
 	int64 pipeline_id; /* hash key */
 	uint64 definition; /* hash of schedule and time zone */
+	Oid owner;
 	TimestampTz decided_until;
 	TimestampTz next;	   /* first time after that; DT_NOEND: none */
 	TimestampTz try_after; /* not to be tried before */
@@ -182,8 +183,10 @@ know(const EtlScheduleLine *line, uint32 round)
 
 	if (!found)
 		entry->error = NULL;
-	if (!found || entry->definition != definition || entry->decided_until != line->decided_until)
+	if (!found || entry->definition != definition || entry->owner != line->owner ||
+		entry->decided_until != line->decided_until)
 	{
+		entry->owner = line->owner;
 		entry->definition = definition;
 		entry->decided_until = line->decided_until;
 		entry->next = DT_NOBEGIN;
