@@ -109,6 +109,10 @@ exported_symbols() {
 		grep -vE '^(etl_[a-z0-9_]+|_PG_init|Pg_magic_func|pg_finfo_etl_[a-z0-9_]+|_init|_fini)$' || true
 }
 
+fault_points() {
+	{ strings "$LIBRARY"; nm "$LIBRARY" 2>/dev/null; } | grep -iE 'etl.fault' || true
+}
+
 control_version() {
 	sed -n "s/^default_version *= *'\(.*\)'/\1/p" etl_ext.control
 }
@@ -180,8 +184,10 @@ check 'no error code is passed as a level' report_levels
 check 'PG_VERSION_NUM is read in src/compat.h only' version_conditions
 if [ -n "$LIBRARY" ]; then
 	check 'every exported symbol has the prefix etl_' exported_symbols
+	check 'the library has no fault points' fault_points
 else
 	skip 'every exported symbol has the prefix etl_' 'no library given'
+	skip 'the library has no fault points' 'no library given'
 fi
 check 'one version in control file, META.json and CHANGELOG.md' one_version
 check 'META.json is complete' meta_complete

@@ -141,8 +141,20 @@ layer_isolation() {
 	pg_regress_layer isolation "$(names_of "$ROOT/test/isolation/specs" spec)" "$BUILD/output_iso"
 }
 
+# need_faults makes the build with fault points, unless it is there already.
+need_faults() {
+	[ ! -d "$WORK/faults" ] || return 0
+	if fault_install; then
+		result ok 'make FAULTS=1'
+	else
+		result 'not ok' 'make FAULTS=1'
+		tail -n $LOG_LINES "$WORK/build_faults.log"
+	fi
+}
+
 layer_tap() {
 	local name log status worst=0
+	! wanted 080_faults || need_faults
 	for name in $(names_of "$ROOT/test/t" pl); do
 		log=$WORK/tap_$name.log
 		status=0
@@ -151,6 +163,7 @@ layer_tap() {
 		(cd "$BUILD" && as_user env $SERVER_ENV PATH="$PGBIN:$PATH" PG_REGRESS="$PGXS_TEST/regress/pg_regress" \
 			PERL5LIB="$PGXS_TEST/perl:$BUILD/test/perl" TESTDIR="$BUILD" TESTDATADIR="$BUILD/tmp_check" \
 			TESTLOGDIR="$BUILD/tmp_check/log" PGPORT="$(free_port)" LC_ALL=C ETL_TEST_ROOT="$BUILD" \
+			ETL_TEST_FAULTS="$WORK/faults$PG_LIBDIR" \
 			timeout -k 30 $LAYER_SECONDS prove -v --timer "test/t/$name.pl" >"$log" 2>&1 </dev/null) || status=$?
 		note_tap "$log" "$name: "
 		if [ $status -ne 0 ]; then

@@ -150,6 +150,16 @@ private_install() {
 			>>"$WORK/build.log" 2>&1
 }
 
+# fault_install puts another build into $WORK/faults, with the fault points of src/fault.h. Needs private_install.
+fault_install() {
+	mkdir -p "$WORK/faults"
+	cp -a "$WORK/pg/." "$WORK/faults/"
+	copy_tree "$WORK/build_faults"
+	make -C "$WORK/build_faults" -s -j"$(nproc)" PG_CONFIG="$PG_LIBDIR/bin/pg_config" FAULTS=1 >"$WORK/build_faults.log" 2>&1 &&
+		make -C "$WORK/build_faults" -s install DESTDIR="$WORK/faults" PG_CONFIG="$PG_LIBDIR/bin/pg_config" FAULTS=1 \
+			>>"$WORK/build_faults.log" 2>&1
+}
+
 # ---- servers ---------------------------------------------------------------------------------------------------------
 
 # free_port prints a TCP port of 127.0.0.1 that nobody listens on.
