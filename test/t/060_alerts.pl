@@ -195,6 +195,18 @@ is(sql(q{SELECT count(*) FROM etl.alert WHERE severity = 'fail' AND recovered_at
 sql(q{SELECT etl.run_pipeline('niños')});
 is(sql(q{SELECT count(*) FROM etl.alert}), 3, 'recovery: the next run raises none');
 
+# A run that is late, and is cancelled.
+sql(q{SELECT etl.create_pipeline('late', owner => 'bi', deadline => '10 ms', timezone => 'Asia/Tokyo');
+SELECT etl.add_sql('late', 'sleeps', 'SELECT pg_sleep(3600)')});
+$run = sql(q{SELECT etl.run_pipeline('late', wait => false)});
+comes_true(qq{SELECT count(*) = 1 FROM etl.alert AS a JOIN etl.run AS r USING (run_id) WHERE event = 'deadline_missed' AND a.message =
+	'the run was to be done by ' || to_char(deadline_at AT TIME ZONE 'Asia/Tokyo', 'YYYY-MM-DD HH24:MI:SS') || ' Asia/Tokyo'}, 'late run: one alert says when it was to be done');
+comes_true(q{SELECT count(*) = 1 FROM etl.task_run WHERE task = 'sleeps' AND state = 'running'}, 'late run: it goes on');
+sql("SELECT etl.cancel_run($run)");
+comes_true(qq{SELECT string_agg(event || ' ' || d.state, ', ' ORDER BY alert_id) = 'deadline_missed sent, run_cancelled sent' FROM etl.alert AS a
+	JOIN etl.alert_delivery AS d USING (alert_id) WHERE pipeline = 'late'}, 'late run: both are sent');
+is(join(' ', map { decode_json($_->{body})->{severity} } (requests('/ok/hook'))[ 3, 4 ]), 'deadline warning', 'late run: the receiver hears of both');
+
 # ---- What is tried again and what is not.
 route('flaky', q{'webhook', server => 'chat', config => '{"path": "/flaky/one"}'});
 $alert = test_route('flaky');
