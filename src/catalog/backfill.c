@@ -205,25 +205,24 @@ etl_backfill_active_runs(int64 backfill_id, int64 **run_id)
 	return read_numbers(&list, &value, run_id);
 }
 
-/* count_chunks counts the intervals of a backfill by the states of their runs. */
+/* look_at_runs finds out how far a backfill has come. */
 static void
-count_chunks(EtlScope *scope, int64 backfill_id, EtlBackfillWork *work)
+look_at_runs(EtlScope *scope, int64 backfill_id, EtlBackfillWork *work)
 {
-	static EtlStatement count = {
-		"SELECT count(*) FILTER (WHERE c.run_id IS NULL)::integer AS remaining, "
-		"count(*) FILTER (WHERE r.state IN ('queued', 'running'))::integer AS active, "
-		"count(*) FILTER (WHERE r.state IN ('failed', 'cancelled', 'skipped'))::integer AS failed "
-		"FROM etl.backfill_chunk AS c LEFT JOIN etl.run AS r ON r.run_id = c.run_id WHERE c.backfill_id = $1",
+	static EtlStatement look = {
+		"SELECT EXISTS (SELECT FROM etl.backfill_chunk WHERE backfill_id = $1 AND run_id IS NULL) AS remaining, "
+		"(SELECT count(*) FROM etl.run WHERE backfill_id = $1 AND state IN ('queued', 'running'))::integer AS active, "
+		"EXISTS (SELECT FROM etl.run WHERE backfill_id = $1 AND state IN ('failed', 'cancelled', 'skipped')) AS failed",
 		1,
 		{INT8OID}};
 	Datum value = Int64GetDatum(backfill_id);
 	EtlRow row;
 
-	(void) etl_catalog_exec(&count, &value, NULL, SPI_OK_SELECT);
+	(void) etl_catalog_exec(&look, &value, NULL, SPI_OK_SELECT);
 	row = etl_catalog_row(scope, 0);
-	work->remaining = etl_row_int32(&row, "remaining");
+	work->remaining = etl_row_bool(&row, "remaining");
 	work->active = etl_row_int32(&row, "active");
-	work->failed = etl_row_int32(&row, "failed");
+	work->failed = etl_row_bool(&row, "failed");
 }
 
 /*
@@ -252,7 +251,7 @@ etl_backfill_lock(int64 backfill_id)
 		work->paused = etl_row_bool(&row, "paused");
 		work->requested_by = etl_row_oid(&row, "requested_by");
 		work->max_active = etl_row_int32(&row, "max_active");
-		count_chunks(&scope, backfill_id, work);
+		look_at_runs(&scope, backfill_id, work);
 	}
 	etl_catalog_end(&scope);
 	return work;
@@ -267,8 +266,10 @@ etl_backfill_next(int64 backfill_id, TimestampTz *start)
 		"'full_refresh', 'false', 'backfill_id', b.backfill_id::text, 'on_overlap', 'queue', "
 		"'interval_start', c.interval_start, 'logical_time', c.interval_end, 'tasks', b.tasks, 'params', b.params) "
 		"AS request FROM etl.backfill_chunk AS c JOIN etl.backfill AS b ON b.backfill_id = c.backfill_id "
-		"JOIN etl.pipeline AS p ON p.pipeline_id = b.pipeline_id WHERE c.backfill_id = $1 AND c.run_id IS NULL "
-		"ORDER BY CASE WHEN b.newest_first THEN c.interval_start END DESC, c.interval_start LIMIT 1",
+		"JOIN etl.pipeline AS p ON p.pipeline_id = b.pipeline_id WHERE b.backfill_id = $1 "
+		"AND c.interval_start = CASE WHEN b.newest_first "
+		"THEN (SELECT max(interval_start) FROM etl.backfill_chunk WHERE backfill_id = $1 AND run_id IS NULL) "
+		"ELSE (SELECT min(interval_start) FROM etl.backfill_chunk WHERE backfill_id = $1 AND run_id IS NULL) END",
 		1,
 		{INT8OID}};
 	EtlScope scope;

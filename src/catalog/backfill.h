@@ -30,9 +30,9 @@ typedef struct EtlBackfillWork
 	bool paused; /* its pipeline */
 	Oid requested_by;
 	int max_active;
-	int remaining; /* intervals without a run */
-	int active;
-	int failed; /* intervals whose run did not succeed */
+	bool remaining; /* there are intervals without a run */
+	int active;		/* runs */
+	bool failed;	/* some runs did not succeed */
 } EtlBackfillWork;
 
 /* Name of a task that the pipeline does not have or that cannot be run by itself, or NULL. */

@@ -21,7 +21,7 @@
 static void
 create_runs(int64 backfill_id, EtlBackfillWork *work)
 {
-	while (work->active < work->max_active && work->remaining > 0)
+	while (work->active < work->max_active)
 	{
 		TimestampTz start;
 		Jsonb *request = etl_backfill_next(backfill_id, &start);
@@ -32,7 +32,6 @@ create_runs(int64 backfill_id, EtlBackfillWork *work)
 			break;
 		etl_backfill_assign(backfill_id, start, etl_run_create(request, work->requested_by, &state));
 		work->active++;
-		work->remaining--;
 	}
 }
 
@@ -44,9 +43,9 @@ step_one(int64 backfill_id)
 
 	if (work == NULL)
 		return true;
-	if (work->remaining == 0 && work->active == 0)
-		return !etl_backfill_end(backfill_id, work->failed > 0 ? "failed" : "success", NULL);
-	if (work->paused || work->remaining == 0)
+	if (!work->remaining && work->active == 0)
+		return !etl_backfill_end(backfill_id, work->failed ? "failed" : "success", NULL);
+	if (work->paused || !work->remaining)
 		return work->active > 0;
 	if (!SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(work->requested_by)))
 		ereport(ERROR,
