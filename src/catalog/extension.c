@@ -22,6 +22,7 @@
 /* What the first look of this process found. */
 static Oid first_oid = InvalidOid;
 static char *first_version = NULL;
+static bool is_same = true;
 
 /* read_version returns the Oid of the extension and its version; InvalidOid when it is not installed. */
 static Oid
@@ -94,9 +95,15 @@ etl_extension_current(void)
 	char *version = NULL;
 	Oid oid = read_version(&version);
 
-	if (!OidIsValid(oid))
-		return false;
-	if (!OidIsValid(first_oid))
+	if (OidIsValid(oid) && !OidIsValid(first_oid))
 		remember(oid, version);
-	return oid == first_oid && strcmp(version, first_version) == 0;
+	is_same = OidIsValid(oid) && oid == first_oid;
+	return is_same && strcmp(version, first_version) == 0;
+}
+
+/* etl_extension_is_same says whether that was the same extension. */
+bool
+etl_extension_is_same(void)
+{
+	return is_same;
 }

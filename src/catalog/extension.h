@@ -24,4 +24,7 @@ extern bool etl_extension_contended(void);
  */
 extern bool etl_extension_current(void);
 
+/* Whether etl_extension_current has last found that extension, in whatever version: its runs go on. */
+extern bool etl_extension_is_same(void);
+
 #endif /* ETL_EXTENSION_H */

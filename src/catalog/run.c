@@ -73,12 +73,17 @@ load_graph(EtlScope *scope, EtlRun *run)
 	MemoryContextSwitchTo(old);
 }
 
-/* etl_run_load reads a run with the definition that it was created with, into the current context. */
+/*
+ * etl_run_load reads a run with the definition that it was created with, into the current context. A pipeline whose owner
+ * was dropped is read without one.
+ */
 EtlRun *
 etl_run_load(int64 run_id)
 {
 	static EtlStatement get = {"SELECT state, waiter, started_at, cancel_requested_at IS NOT NULL AS cancel_requested, "
-							   "backfill_id, definition->'pipeline' AS pipeline FROM etl.run WHERE run_id = $1",
+							   "backfill_id, CASE WHEN to_regrole(definition->'pipeline'->>'owner') IS NULL "
+							   "  THEN (definition->'pipeline') - 'owner' ELSE definition->'pipeline' END AS pipeline "
+							   "FROM etl.run WHERE run_id = $1",
 							   1,
 							   {INT8OID}};
 	EtlRun *run = palloc0(sizeof(EtlRun));

@@ -170,7 +170,7 @@ can_log_in(Oid role)
 	return result;
 }
 
-/* check_startable fails a task that has just become ready and could not be given to a worker. */
+/* check_startable fails a task that is ready and could not be given to a worker. */
 static void
 check_startable(EtlAdvance *advance, int node)
 {
@@ -272,10 +272,16 @@ etl_advance_run(EtlAdvance *advance)
 	end_run(advance);
 }
 
-/* etl_advance_start marks a ready task as running, before its worker is started; false if it is not ready any more. */
+/*
+ * etl_advance_start marks a ready task as running, before its worker is started; false if it is not ready any more, or
+ * cannot be started: its owner may have changed since it became ready, and a retry has not been looked at yet.
+ */
 bool
 etl_advance_start(EtlAdvance *advance, int node)
 {
+	if (advance->current[node].state != ETL_TASK_READY)
+		return false;
+	check_startable(advance, node);
 	return advance->current[node].state == ETL_TASK_READY && move(advance, node, ETL_TASK_RUNNING);
 }
 

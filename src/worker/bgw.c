@@ -19,6 +19,10 @@
 
 #define SCHEDULER_MAIN "etl_scheduler_main"
 
+/* Types of our workers, as pg_stat_activity shows them, begin like this. */
+#define ALL_TYPES "etl "
+#define EXECUTOR_TYPE "etl executor"
+
 StaticAssertDecl(sizeof(EtlBgwParams) <= BGW_EXTRALEN, "EtlBgwParams does not fit into bgw_extra");
 
 /* start_worker registers a worker; false when the server has no free slot. */
@@ -68,7 +72,11 @@ etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name, Background
 {
 	EtlBgwParams params = {.database = MyDatabaseId, .role = role, .task_run_id = task_run_id};
 
-	return start_worker("etl executor", name, "etl_executor_main", &params, handle);
+	/* It would connect as the bootstrap superuser. */
+	if (!OidIsValid(role))
+		elog(ERROR, "the worker of a task needs a role");
+
+	return start_worker(EXECUTOR_TYPE, name, "etl_executor_main", &params, handle);
 }
 
 /* etl_bgw_start_notifier starts a worker that delivers alerts if nobody else does; nobody waits for it. */
@@ -105,16 +113,16 @@ etl_bgw_begin(void)
 	return params;
 }
 
-/* is_worker says whether a process is a worker of etl_ext in a database, and not this one. */
+/* is_worker says whether a process is a worker in a database, of a type that begins so, and not this one. */
 static bool
-is_worker(const PGPROC *proc, Oid database)
+is_worker(const PGPROC *proc, Oid database, const char *begin)
 {
 	const char *type;
 
 	if (proc->pid == 0 || proc == MyProc || proc->databaseId != database)
 		return false;
 	type = GetBackgroundWorkerTypeByPid(proc->pid);
-	return type != NULL && strncmp(type, "etl ", 4) == 0;
+	return type != NULL && strncmp(type, begin, strlen(begin)) == 0;
 }
 
 /* etl_bgw_wake sets the latches of the workers in a database. */
@@ -125,25 +133,45 @@ etl_bgw_wake(Oid database)
 	{
 		PGPROC *proc = GetPGProcByNumber(i);
 
-		if (is_worker(proc, database))
+		if (is_worker(proc, database, ALL_TYPES))
 			SetLatch(&proc->procLatch);
 	}
 }
 
-/* etl_bgw_terminate tells the workers in a database to end, and returns how many there were. */
+/* etl_bgw_count counts the workers in a database. */
 int
-etl_bgw_terminate(Oid database)
+etl_bgw_count(Oid database)
 {
 	int n = 0;
 
 	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
+		n += is_worker(GetPGProcByNumber(i), database, ALL_TYPES) ? 1 : 0;
+	return n;
+}
+
+/* terminate tells workers to end. One of a task that is told twice drops everything. */
+static void
+terminate(Oid database, const char *begin)
+{
+	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
 	{
 		PGPROC *proc = GetPGProcByNumber(i);
 
-		if (!is_worker(proc, database))
-			continue;
-		(void) kill(proc->pid, SIGTERM);
-		n++;
+		if (is_worker(proc, database, begin))
+			(void) kill(proc->pid, SIGTERM);
 	}
-	return n;
+}
+
+/* etl_bgw_terminate tells all workers in a database to end. */
+void
+etl_bgw_terminate(Oid database)
+{
+	terminate(database, ALL_TYPES);
+}
+
+/* etl_bgw_terminate_executors tells those of tasks to end. */
+void
+etl_bgw_terminate_executors(Oid database)
+{
+	terminate(database, EXECUTOR_TYPE);
 }

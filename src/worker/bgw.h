@@ -24,8 +24,13 @@ extern bool etl_bgw_start_look(Oid database, BackgroundWorkerHandle **handle);
 extern bool etl_bgw_start_notifier(void);
 extern EtlBgwParams etl_bgw_begin(void);
 
-/* Sets the latches of the other workers in a database; ends them. Both allocate and raise nothing. */
+/*
+ * Sets the latches of the other workers in a database, counts them, ends them, or only those of tasks. Allocate and raise
+ * nothing.
+ */
 extern void etl_bgw_wake(Oid database);
-extern int etl_bgw_terminate(Oid database);
+extern int etl_bgw_count(Oid database);
+extern void etl_bgw_terminate(Oid database);
+extern void etl_bgw_terminate_executors(Oid database);
 
 #endif /* ETL_BGW_H */

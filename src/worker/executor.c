@@ -44,6 +44,9 @@ static volatile sig_atomic_t cancelled = false;
 static volatile sig_atomic_t working = false; /* what is at work may be interrupted */
 static volatile time_t interrupted_at = 0;
 
+/* The owner may not write (default_transaction_read_only). His tasks fail then, which is written down all the same. */
+static bool is_read_only = false;
+
 /*
  * interrupt cancels the running statement. A foreign data wrapper that sits in its client library and does not look for
  * interrupts (mysql_fdw) is woken by cutting its connection: the error, or the end, that it then sees comes before the
@@ -130,6 +133,8 @@ claim(int64 task_run_id, EtlWork *work, EtlRunInfo *info)
 	MemoryContext old;
 
 	begin_step();
+	is_read_only = XactReadOnly;
+	XactReadOnly = false;
 	if (!etl_extension_hold() || !etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) ||
 		!etl_task_run_claim(task_run_id, MyProcPid))
 	{
@@ -206,6 +211,8 @@ record_failure(EtlWork *work, ErrorData *error)
 	};
 
 	begin_step();
+	if (is_read_only)
+		XactReadOnly = false;
 	if (!etl_extension_hold())
 	{
 		/* DROP EXTENSION takes everything along that could be written to, or finds it as it is. */

@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/extension.h"
 #include "catalog/spi.h"
 #include "miscadmin.h"
 #include "notify/alert.h"
@@ -410,6 +411,14 @@ extension_exists(void)
 	return exists;
 }
 
+/* start_successor lets another process go on; if there is no worker for it, the launcher tries again. */
+static void
+start_successor(void)
+{
+	if (!etl_bgw_start_scheduler(0, NULL))
+		etl_launcher_poke(MyDatabaseId);
+}
+
 /*
  * etl_scheduler_main is the worker's entry. It first serves the request that it was started for. Whoever then gets the lock
  * schedules; whoever does not wakes the one who has it. A run that is created while that one is about to leave is seen
@@ -428,13 +437,16 @@ etl_scheduler_main(Datum arg)
 
 		etl_launcher_scheduler_begins();
 		done = schedule(&next);
+		/* What DROP and CREATE EXTENSION in one transaction have left. */
+		if (!done && !etl_extension_is_same())
+			etl_bgw_terminate_executors(MyDatabaseId);
 		etl_step_begin();
 		etl_lock_release(ETL_LOCK_SCHEDULER, 0);
 		etl_step_end();
 		etl_launcher_scheduler_leaves(next);
 		/* After ALTER EXTENSION UPDATE the runs go on in a process with the new library. */
 		if (!done)
-			(void) etl_bgw_start_scheduler(0, NULL);
+			start_successor();
 		/* Whoever found the lock taken has set the latch; whoever comes now finds it free. */
 		if (!done || (!MyLatch->is_set && !any_run_left()))
 			break;

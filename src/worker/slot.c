@@ -103,16 +103,6 @@ etl_slot_is_own(int64 task_run_id)
 	return find_slot(task_run_id) != NULL;
 }
 
-/* etl_slot_terminate_all asks all executors to end. */
-void
-etl_slot_terminate_all(void)
-{
-	ListCell *lc;
-
-	foreach (lc, slots)
-		TerminateBackgroundWorker(((Slot *) lfirst(lc))->handle);
-}
-
 /* etl_slot_sweep forgets one executor that has ended and tells of which run it was; false: there is none. */
 bool
 etl_slot_sweep(int64 *run_id)

@@ -13,7 +13,6 @@ extern bool etl_slot_start(int64 run_id, const EtlTask *task, const EtlTaskRun *
 extern bool etl_slot_is_alive(const EtlTaskRun *task_run);
 extern void etl_slot_cancel(const EtlTaskRun *task_run);
 extern bool etl_slot_is_own(int64 task_run_id);
-extern void etl_slot_terminate_all(void);
 extern bool etl_slot_sweep(int64 *run_id);
 
 #endif /* ETL_SLOT_H */

@@ -17,7 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-#include "worker/slot.h"
+#include "worker/bgw.h"
 #include "worker/step.h"
 
 /* How often somebody who gave way to DROP EXTENSION, or to a read-only server, looks whether it may go on, in ms. */
@@ -43,7 +43,7 @@ give_way(void)
 	bool exists = etl_catalog_exists();
 
 	AbortCurrentTransaction();
-	etl_slot_terminate_all();
+	etl_bgw_terminate_executors(MyDatabaseId);
 	if (!exists)
 		proc_exit(0);
 	pause_scheduling();

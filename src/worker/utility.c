@@ -28,7 +28,6 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
-#include "utils/timestamp.h"
 #include "worker/bgw.h"
 #include "worker/utility.h"
 #include "worker/watch.h"
@@ -37,6 +36,7 @@ static ProcessUtility_hook_type next_hook = NULL;
 
 /* How long to wait for the workers of a database to end, in ms; PostgreSQL waits as long again for everybody. */
 #define LONGEST_WAIT 5000
+#define TELL_AGAIN 1000
 #define LOOK_PAUSE 20
 
 /* The arguments of the hook. */
@@ -173,17 +173,19 @@ allow_workers(int code, Datum arg)
 		(void) etl_bgw_start_look(clearing->database, NULL);
 }
 
-/* end_workers ends the workers in a database and waits for them. Some may still be about to start, or take longer. */
+/*
+ * end_workers ends the workers in a database and waits for them. They are told again every second: some may have been
+ * about to start, and the second time they no longer wait for a source that does not answer.
+ */
 static void
 end_workers(Clearing *clearing)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LONGEST_WAIT);
-
-	while (etl_bgw_terminate(clearing->database) > 0 && GetCurrentTimestamp() < until)
+	for (int waited = 0; waited < LONGEST_WAIT && etl_bgw_count(clearing->database) > 0; waited += LOOK_PAUSE)
 	{
 		clearing->ended_some = true;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_PAUSE, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
+		if (waited % TELL_AGAIN == 0)
+			etl_bgw_terminate(clearing->database);
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOOK_PAUSE, PG_WAIT_EXTENSION);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

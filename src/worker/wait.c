@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/extension.h"
 #include "catalog/pg_type.h"
 #include "errors.h"
 #include "miscadmin.h"
@@ -91,6 +92,20 @@ check_blocked(int64 run_id)
 						 "every transaction, as CREATE INDEX CONCURRENTLY does, use CALL etl.execute_pipeline(...).")));
 }
 
+/*
+ * check_dropped raises an error when somebody is dropping the extension: he waits for this transaction, whose run makes
+ * no progress any more because its workers have given way to him. Errors: 55000.
+ */
+static void
+check_dropped(int64 run_id)
+{
+	if (etl_extension_contended())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("cannot wait for run " INT64_FORMAT " while the extension is being dropped", run_id),
+						errdetail("DROP EXTENSION waits for the end of this transaction."),
+						errhint("If it is rolled back, wait again with etl.wait_for_run.")));
+}
+
 /* look reads the state of the run once. */
 static EtlRunState
 look(const EtlWait *wait, Seen *seen, MemoryContext context, bool check_locks)
@@ -106,7 +121,10 @@ look(const EtlWait *wait, Seen *seen, MemoryContext context, bool check_locks)
 	if (wait->report)
 		report(wait, seen, context);
 	if (check_locks && !etl_state_run_ended(state))
+	{
+		check_dropped(wait->run_id);
 		check_blocked(wait->run_id);
+	}
 	PopActiveSnapshot();
 	return state;
 }
