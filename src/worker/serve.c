@@ -21,13 +21,13 @@ static EtlPipeline *
 find_run(int64 run_id, Oid caller, EtlRunState *state)
 {
 	char *name = etl_run_pipeline_name(run_id);
-	EtlPipeline *pipeline;
+	/* Locked before its state is read: of two who want to reopen it only one may. */
+	EtlPipeline *pipeline = name ? etl_run_pipeline_for(name, caller) : NULL;
 
-	if (name == NULL || !etl_run_state(run_id, state, NULL))
+	if (pipeline == NULL || !etl_run_state(run_id, state, NULL))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
 						errdetail("It was never created, or its pipeline was dropped."),
 						errhint("SELECT run_id, state FROM etl.run_status lists the runs.")));
-	pipeline = etl_run_pipeline_for(name, caller);
 	if (!etl_state_run_may(*state, ETL_RUN_QUEUED))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("run " INT64_FORMAT " cannot be retried", run_id),
