@@ -96,13 +96,6 @@ etl_slot_cancel(const EtlTaskRun *task_run)
 		(void) kill(pid, SIGINT);
 }
 
-/* etl_slot_is_own says whether an attempt was given to an executor of this scheduler. */
-bool
-etl_slot_is_own(int64 task_run_id)
-{
-	return find_slot(task_run_id) != NULL;
-}
-
 /* etl_slot_sweep forgets one executor that has ended and tells of which run it was; false: there is none. */
 bool
 etl_slot_sweep(int64 *run_id)

@@ -12,7 +12,6 @@ extern int etl_slot_count(void);
 extern bool etl_slot_start(int64 run_id, const EtlTask *task, const EtlTaskRun *task_run);
 extern bool etl_slot_is_alive(const EtlTaskRun *task_run);
 extern void etl_slot_cancel(const EtlTaskRun *task_run);
-extern bool etl_slot_is_own(int64 task_run_id);
 extern bool etl_slot_sweep(int64 *run_id);
 
 #endif /* ETL_SLOT_H */
