@@ -10,6 +10,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
+#include "commands/extension.h"
 #include "compat.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -27,11 +28,14 @@ pipeline_relation(void)
 	return OidIsValid(schema) ? get_relname_relid("pipeline", schema) : InvalidOid;
 }
 
-/* etl_catalog_exists says whether the extension is installed in this database (it may have been dropped meanwhile). */
+/*
+ * etl_catalog_exists says whether the extension is installed in this database (it may have been dropped meanwhile). A
+ * schema of that name alone may be anybody's.
+ */
 bool
 etl_catalog_exists(void)
 {
-	return OidIsValid(pipeline_relation());
+	return OidIsValid(get_extension_oid("etl_ext", true)) && OidIsValid(pipeline_relation());
 }
 
 /* etl_catalog_owner returns the role that owns the extension's tables. Errors: 55000 when they are not there. */

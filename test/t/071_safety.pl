@@ -242,6 +242,11 @@ SKIP:
 	is(sql("SELECT definition->'pipeline'->>'owner' FROM etl.run WHERE run_id = $run"), 'heir', 'REASSIGN OWNED: so has the run');
 }
 
+# Where the extension is not, a schema of its name is anybody's.
+sql(q{CREATE SCHEMA etl AUTHORIZATION stranger; SET ROLE stranger; CREATE TABLE etl.pipeline (name text); RESET ROLE;
+	CREATE ROLE nobody; REASSIGN OWNED BY nobody TO CURRENT_USER; DROP OWNED BY nobody; DROP ROLE nobody; DROP SCHEMA etl CASCADE}, 'postgres');
+pass('a foreign schema etl gets in the way of nothing');
+
 # An owner who may not log in, or is gone because he was dropped from another database, fails his tasks and no others.
 {
 	my $name = 'NOLOGIN';
