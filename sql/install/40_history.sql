@@ -43,7 +43,7 @@ COMMENT ON COLUMN etl.run.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN etl.run.started_at IS 'When it left the queue.';
 COMMENT ON COLUMN etl.run.ended_at IS 'When it reached its last state.';
 COMMENT ON COLUMN etl.run.retries IS 'How often etl.retry_run has reopened it.';
-COMMENT ON COLUMN etl.run.waiter IS 'Lock number of the session that waits for the run; the run is cancelled when that session gives up.';
+COMMENT ON COLUMN etl.run.waiter IS 'Lock number of the session that waits for the run; the run is cancelled when that session gives up, and goes on without it when the server went down.';
 COMMENT ON COLUMN etl.run.cancel_requested_at IS 'When somebody asked to cancel it.';
 COMMENT ON COLUMN etl.run.message IS 'Why it was skipped or cancelled, or which tasks failed or warned.';
 COMMENT ON COLUMN etl.run.definition IS 'Pipeline, tasks and dependencies as they were when the run was created.';

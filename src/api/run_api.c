@@ -17,6 +17,7 @@
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "worker/boot.h"
 #include "worker/inline.h"
 #include "worker/lock.h"
 #include "worker/request.h"
@@ -82,14 +83,17 @@ wants_wait(FunctionCallInfo fcinfo)
 	return true;
 }
 
-/* take_waiter_lock takes a lock of a random number that stands for this session's waiting. */
+/*
+ * take_waiter_lock takes a lock that stands for this session's waiting: the number of this start of the server, and a
+ * random one. A run whose waiting session went down with the server goes on without it.
+ */
 static int64
 take_waiter_lock(void)
 {
 	int64 waiter;
 
 	do
-		waiter = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 1);
+		waiter = ((int64) etl_boot_number() << 32) | pg_prng_uint32(&pg_global_prng_state);
 	while (waiter == 0 || !etl_lock_try(ETL_LOCK_WAITER, waiter, true));
 	return waiter;
 }

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "storage/pg_shmem.h"
 #include "utils/timestamp.h"
 #include "worker/boot.h"
@@ -21,4 +22,13 @@ etl_boot_id(void)
 
 	snprintf(boot_id, sizeof(boot_id), "%llx-%08x", (unsigned long long) PgStartTime, header->dsm_control);
 	return boot_id;
+}
+
+/* etl_boot_number returns it as a number. */
+uint32
+etl_boot_number(void)
+{
+	const char *boot_id = etl_boot_id();
+
+	return hash_bytes((const unsigned char *) boot_id, strlen(boot_id)) & PG_INT32_MAX;
 }

@@ -4,4 +4,7 @@
 
 extern const char *etl_boot_id(void);
 
+/* The same as a number of 31 bits. */
+extern uint32 etl_boot_number(void);
+
 #endif /* ETL_BOOT_H */

@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 #include "worker/advance.h"
 #include "worker/bgw.h"
+#include "worker/boot.h"
 #include "worker/chores.h"
 #include "worker/known.h"
 #include "worker/launcher.h"
@@ -65,7 +66,11 @@ reason_to_cancel(const EtlRunLine *line, const EtlRun *run)
 	if (line->cancel_requested)
 		return NULL;
 	if (line->waiter != 0 && !etl_lock_is_held(ETL_LOCK_WAITER, line->waiter))
+	{
+		/* Not if it has ended because the server shuts down. */
+		CHECK_FOR_INTERRUPTS();
 		return "the session that waited for the run has given up";
+	}
 	if (timeout_of(line, run) <= GetCurrentTimestamp())
 		return "the run took longer than run_timeout";
 	return NULL;
@@ -265,6 +270,15 @@ sweep(void)
 	}
 }
 
+/* forget_waiters lets runs go on without the sessions that waited for them when the server went down. */
+static void
+forget_waiters(EtlRunLine *line, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (line[i].waiter >> 32 != etl_boot_number())
+			line[i].waiter = 0;
+}
+
 /* list_runs reads the runs that have not ended; -1 when the scheduler has to leave: see etl_chores_may_work. */
 static int
 list_runs(EtlRunLine **line)
@@ -278,6 +292,7 @@ list_runs(EtlRunLine **line)
 		/* The list must outlive the transaction. */
 		MemoryContextSwitchTo(caller);
 		n = etl_run_active(line);
+		forget_waiters(*line, n);
 	}
 	etl_step_end();
 	return n;

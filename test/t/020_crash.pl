@@ -134,8 +134,12 @@ for my $how ('kill -9', 'immediate stop')
 	SELECT etl.alter_task('crash', 'extract', chunk_rows => 10)});
 	sql('UPDATE held SET n = (SELECT max(id) - 15 FROM source)');
 	close_gate();
-	$run = sql("SELECT etl.run_pipeline('crash', wait => false)");
+	# Somebody waits for the run, and goes down with the server.
+	my ($out, $err) = ('', '');
+	my $caller = IPC::Run::start([ 'psql', '-XAt', '-d', $node->connstr('postgres'), '-c', "SELECT etl.run_pipeline('crash')" ],
+		'<', \undef, '>', \$out, '2>', \$err);
 	comes_true("SELECT $waiting = 1", "$how: the extract is in the middle");
+	$run = sql('SELECT max(run_id) FROM etl.run');
 	comes_true("SELECT count(*) = 1 FROM once", "$how: another task has committed");
 	my $batches = sql("SELECT count(*) FROM etl.batch WHERE run_id = $run");
 	cmp_ok($batches, '>', 0, "$how: some chunks are committed");
@@ -151,6 +155,8 @@ for my $how ('kill -9', 'immediate stop')
 		$node->start;
 	}
 	eval { $gate->quit };
+	$caller->finish;
+	unlike($err, qr/cancelled/, "$how: whoever waited lost the connection");
 	is(sql("SELECT state FROM etl.run WHERE run_id = $run"), 'running', "$how: the run is still said to be running");
 	sql("SELECT etl.run_pipeline('kick')");
 	is(sql("SELECT etl.wait_for_run($run)"), 'success', "$how: the next run takes it along");
