@@ -345,13 +345,32 @@ $node->stop;
 
 # ---- without preloading ----------------------------------------------------------------------------------------------------
 
-$node->append_conf('postgresql.conf', "max_worker_processes = 16\nshared_preload_libraries = ''\n");
+$node->append_conf('postgresql.conf', "max_worker_processes = 16\nshared_preload_libraries = ''\n"
+	  . "max_prepared_transactions = 1\nlog_min_messages = debug1\n");
 $node->start;
 {
 	my $name = 'not preloaded';
 	my $run = begin_run("$name, DROP EXTENSION rolled back");
 	drop_and_roll_back("$name, DROP EXTENSION rolled back");
 	ends_well("$name, DROP EXTENSION rolled back", $run);
+	# Only a change that is committed wakes a scheduler, once; the postmaster logs each start.
+	$run = begin_run("$name, wake");
+	sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'etl scheduler'});
+	comes_true(q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'etl scheduler'}, "$name, wake: the scheduler is gone");
+	my $log = -s $node->logfile;
+	sql(q{BEGIN; SELECT etl.alter_pool('line', 3); ROLLBACK});
+	sql(q{BEGIN; SAVEPOINT a; SELECT etl.alter_pool('line', 3); SAVEPOINT b; SELECT etl.alter_pool('line', 4); ROLLBACK TO a; COMMIT});
+	sql(q{BEGIN; SELECT etl.alter_pool('line', 3); PREPARE TRANSACTION 'line'});
+	sql(q{ROLLBACK PREPARED 'line'});
+	my $registered = qr/registering background worker "etl scheduler"/;
+	unlike(slurp_file($node->logfile, $log), $registered, "$name, wake: a rollback, also to a savepoint, and PREPARE TRANSACTION wake nobody");
+	sql(q{BEGIN; SAVEPOINT a; SELECT etl.alter_pool('line', 4); RELEASE a; SAVEPOINT b; SELECT etl.alter_pool('line', 5); ROLLBACK TO b; COMMIT});
+	comes_true(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'etl scheduler'}, "$name, wake: a commit starts a scheduler");
+	my @started = slurp_file($node->logfile, $log) =~ /$registered/g;
+	is(scalar @started, 1, "$name, wake: one");
+	sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'etl executor'");
+	ends_well("$name, wake", $run);
+
 	$run = begin_run("$name, RENAME");
 	# The hook is there as soon as the session has used etl_ext.
 	sql(q{CREATE EXTENSION etl_ext; SELECT etl.run_id(); ALTER DATABASE renamed RENAME TO work}, 'postgres');
