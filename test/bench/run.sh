@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine load memory demo (default: all)
+#   test/bench/run.sh [PART...]    parts: engine waiting load memory demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -8,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine load memory demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting load memory demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -87,6 +87,30 @@ part_load() {
 	for shape in random recent spread; do
 		load_shape $shape
 	done
+}
+
+# ticks_of prints the processor time that a process has used, in ticks.
+ticks_of() {
+	awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
+part_waiting() {
+	local scheduler before seconds=30
+	query -f "$BENCH/waiting.sql" >/dev/null
+	query -c "SELECT count(etl.run_pipeline(name, wait => false)) FROM etl.pipeline WHERE name LIKE 'waiting%'" >/dev/null
+	until [ "$(query -c "SELECT count(*) FROM etl.task_run WHERE state = 'retry'")" = 1000 ]; do
+		sleep 0.5
+	done
+	line "1000 tasks that wait for a retry: workers of etl_ext" \
+		"$(query -c "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'etl%'")" "1"
+	scheduler=$(query -c "SELECT pid FROM pg_stat_activity WHERE backend_type = 'etl scheduler'")
+	before=$(ticks_of "$scheduler")
+	sleep $seconds
+	line "1000 tasks that wait for a retry: percent of a core" \
+		"$(awk -v t=$(($(ticks_of "$scheduler") - before)) -v s=$seconds -v h="$(getconf CLK_TCK)" \
+			'BEGIN { printf "%.2f", 100 * t / h / s }')" "under 1"
+	query -c "SELECT count(etl.cancel_run(run_id)) FROM etl.run WHERE state = 'running'" >/dev/null
+	query -c "SELECT count(etl.wait_for_run(run_id)) FROM etl.run" >/dev/null
 }
 
 # watch_memory prints the most private memory in MB that any executor of the server had until the file $1 appears.
