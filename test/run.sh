@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # All tests, from a bare Debian 12 machine, root or not.
-#   test/run.sh [LAYER...]     layers: build lint regress isolation tap pgtap docs demo (default: all)
+#   test/run.sh [LAYER...]     layers: build lint regress isolation tap pgtap docs demo soak (default: all)
 #   KEEP=1 test/run.sh ...     keeps the work directory
+#   LONG=1 test/run.sh ...     the long mode: a soak of 10 minutes instead of 1; SOAK_MINUTES=N for another time
 #   TESTS='a b' test/run.sh regress|isolation|tap|pgtap     only these
 # The last line is "N passed, N failed"; each regression test, spec, TAP and pgTAP assertion, lint rule and SQL block of
 # the documentation counts as one. A layer that ends without finishing counts as one failure more.
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-LAYERS=(build lint regress isolation tap pgtap docs demo)
+LAYERS=(build lint regress isolation tap pgtap docs demo soak)
 LAYER_SECONDS=1500
 TEST_SECONDS=600
 PATH=$PATH:/usr/sbin:/sbin
@@ -264,6 +265,17 @@ layer_demo() {
 	else
 		result 'not ok' 'demo/run.sh stop leaves nothing'
 	fi
+}
+
+layer_soak() {
+	local minutes=${SOAK_MINUTES:-${LONG:+10}}
+	if SOAK_PG=$PGBIN timeout -k 60 $((LAYER_SECONDS + 60 * ${minutes:-1})) "$ROOT/test/soak.sh" "${minutes:-1}" </dev/null \
+		>"$WORK/soak.log" 2>&1; then
+		result ok "soak of ${minutes:-1} minutes"
+	else
+		result 'not ok' "soak of ${minutes:-1} minutes"
+	fi
+	tail -n $LOG_LINES "$WORK/soak.log"
 }
 
 # ---- servers of the tests --------------------------------------------------------------------------------------------
