@@ -13,11 +13,13 @@ package EtlReceiver;
 #   /silent      nothing
 # Mail: what is answered to RCPT TO follows from the address.
 #   nobody@...   550        busy@...  451
-# All others are accepted. AUTH PLAIN and LOGIN take any user whose password is not "wrong". QUIT is never answered.
+# All others are accepted. AUTH PLAIN and LOGIN take any user whose password is not "wrong". QUIT is never answered;
+# whether the client waits for an answer is noted.
 
 use strict;
 use warnings;
 use Fcntl qw(:flock);
+use IO::Select;
 use IO::Socket::INET;
 use JSON::PP;
 use MIME::Base64;
@@ -166,6 +168,15 @@ sub login
 	return $password eq 'wrong' ? undef : "$user:$password";
 }
 
+# end_smtp notes whether the client goes after QUIT without waiting for an answer.
+sub end_smtp
+{
+	my ($self, $peer) = @_;
+	my $gone = IO::Select->new($peer)->can_read(60);
+	$self->note({ quit => $gone ? 'gone' : 'waits' });
+	return;
+}
+
 sub smtp
 {
 	my ($self, $peer) = @_;
@@ -196,7 +207,7 @@ sub smtp
 			$self->note(\%mail);
 			print $peer "250 2.0.0 queued as 12345\r\n";
 		}
-		elsif ($line =~ /^QUIT/i) { $self->note({ quit => 1 }); my $rest = <$peer>; return; }
+		elsif ($line =~ /^QUIT/i) { return $self->end_smtp($peer); }
 		else { print $peer "250 ok\r\n"; }
 	}
 	return;
