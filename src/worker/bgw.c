@@ -90,7 +90,7 @@ etl_bgw_start_notifier(void)
 
 /*
  * etl_bgw_begin is the first call of every worker: signals, connection, settings. SIGTERM ends the worker at the next
- * interrupt check and not inside the handler; SIGINT cancels the running statement, as in any backend.
+ * interrupt check and not inside the handler; what SIGINT does is up to the worker.
  */
 EtlBgwParams
 etl_bgw_begin(void)

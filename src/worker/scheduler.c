@@ -442,8 +442,11 @@ start_successor(void)
 void
 etl_scheduler_main(Datum arg)
 {
-	EtlBgwParams params = etl_bgw_begin();
+	EtlBgwParams params;
 
+	/* pg_cancel_backend is for statements; here it would hit whichever run is being looked at. */
+	pqsignal(SIGINT, SIG_IGN);
+	params = etl_bgw_begin();
 	etl_request_serve(params.request);
 	while (extension_exists() && take_lock())
 	{

@@ -62,8 +62,20 @@ SELECT etl.add_sql('p', 'after', 'INSERT INTO done VALUES (''after'')', depends_
 });
 my $remote = q{(SELECT count(*) FROM pg_stat_activity WHERE application_name = 'remote' AND state = 'active')};
 
+# Who cancels a statement of the scheduler cancels nothing: it goes on with all runs.
+sql(q{SELECT etl.create_pipeline('nothing'); SELECT etl.add_sql('nothing', 'nothing', 'SELECT 1')});
+my $run = start('p', q{, tasks => '{local}'});
+comes_true(q{SELECT count(*) = 1 FROM etl.task_run WHERE state = 'running' AND worker_pid IS NOT NULL}, 'cancelled scheduler: a task is at work');
+my $scheduler = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'etl scheduler'};
+my $pid = sql($scheduler);
+is(sql("SELECT pg_cancel_backend($pid)"), 't', 'cancelled scheduler: the signal is sent');
+is(state(start('nothing')), 'success', 'cancelled scheduler: another run works');
+is(sql($scheduler), $pid, 'cancelled scheduler: it is still the same');
+sql("SELECT etl.cancel_run($run)");
+is(state($run), 'cancelled', 'cancelled scheduler: its run goes on until it is cancelled itself');
+
 # A cancelled run: its statements end here and on the source, nothing of them stays.
-my $run = start('p');
+$run = start('p');
 comes_true("SELECT $remote = 1 AND count(*) = 2 FROM etl.task_run WHERE state = 'running' AND worker_pid IS NOT NULL",
 	'cancel: both tasks are at work');
 is(sql("SELECT etl.cancel_run($run)"), 't', 'cancel: accepted');
