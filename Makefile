@@ -3,6 +3,8 @@ EXTENSION   = etl_ext
 MODULE_big  = etl_ext
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" etl_ext.control)
 
+PG_CONFIG ?= pg_config
+
 OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/*/*.c))
 
 # The install script is the parts in the order of their numbers.
@@ -23,13 +25,22 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=output_iso --temp-instanc
 TAP_TESTS   = 1
 PROVE_TESTS = test/t/*.pl
 
-# HTTP and SMTP.
-SHLIB_LINK  = -lcurl
+# Sources in MySQL and MariaDB are read with libmariadb; WITH_MYSQL=0 builds without it.
+WITH_MYSQL ?= 1
+ifeq ($(WITH_MYSQL),1)
+PG_CPPFLAGS += -DETL_WITH_MYSQL $(shell mariadb_config --include)
+MYSQL_LIBS  := $(shell mariadb_config --libs)
+else
+OBJS := $(filter-out src/mysql/%,$(OBJS))
+endif
+
+# HTTP and SMTP; sources in PostgreSQL.
+PG_CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir)
+SHLIB_LINK  = -lcurl -lpq $(MYSQL_LIBS)
 
 # JIT gains nothing from a module whose time goes into SQL, and bitcode would need clang on every machine.
 override with_llvm = no
 
-PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 

@@ -31,5 +31,11 @@
 #define ERRCODE_ETL_SERVER_LOST MAKE_SQLSTATE('Z', 'E', '0', '1', '0')
 /* A task is held back because the server went down during its last three attempts. */
 #define ERRCODE_ETL_HELD MAKE_SQLSTATE('Z', 'E', '0', '1', '1')
+/* A batch differs from what its source counts within the same bounds (reconcile => true). */
+#define ERRCODE_ETL_MISMATCH MAKE_SQLSTATE('Z', 'E', '0', '1', '2')
+/* The columns of a source have changed and schema_drift is freeze, or the change cannot be followed. */
+#define ERRCODE_ETL_SCHEMA_CHANGED MAKE_SQLSTATE('Z', 'E', '0', '1', '3')
+/* More rows would be marked as deleted than max_delete_pct allows, or the source has none left. */
+#define ERRCODE_ETL_DELETES_REFUSED MAKE_SQLSTATE('Z', 'E', '0', '1', '4')
 
 #endif /* ETL_ERRORS_H */

@@ -60,12 +60,24 @@ typedef struct EtlTask
 	char *filter;	  /* also check */
 	EtlNames columns; /* also check */
 	int chunk_rows;	  /* 0: etl.chunk_rows */
+	Interval *chunk_interval;
+	int slices; /* 0: not given, 1 */
+	char *snapshot_group;
+	char *reader;	   /* NULL or auto, query, postgres, mysql */
+	char *null_cursor; /* NULL or first_load, always, ignore, error */
+	char *zero_dates;  /* NULL or error, null, epoch */
+	char *deletes;	   /* NULL or none, compare, column:<condition> */
+	char *delete_scope;
+	double max_delete_pct; /* -1: not given, 10 */
+	char *schema_drift;	   /* NULL or evolve, freeze, discard */
+	bool reconcile;
 
 	/* load, aggregate */
 	char *query;
 	EtlNames key;
 	char *mode;
 	char *order_by;
+	char *on_delete; /* NULL or ignore, delete, mark */
 
 	/* sql */
 	char *command;

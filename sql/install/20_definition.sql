@@ -63,10 +63,22 @@ CREATE TABLE etl.task (
   filter        text,
   columns       text[],
   chunk_rows    integer CHECK (chunk_rows BETWEEN 1 AND 100000000),
+  chunk_interval interval CHECK (chunk_interval > interval '0'),
+  slices        integer CHECK (slices BETWEEN 1 AND 64),
+  snapshot_group text,
+  reader        text CHECK (reader IN ('auto', 'query', 'postgres', 'mysql')),
+  null_cursor   text CHECK (null_cursor IN ('first_load', 'always', 'ignore', 'error')),
+  zero_dates    text CHECK (zero_dates IN ('error', 'null', 'epoch')),
+  deletes       text,
+  delete_scope  text,
+  max_delete_pct numeric CHECK (max_delete_pct BETWEEN 0 AND 100),
+  schema_drift  text CHECK (schema_drift IN ('evolve', 'freeze', 'discard')),
+  reconcile     boolean,
   query         text,
   key           text[],
   mode          text CHECK (mode IN ('merge', 'append', 'insert_only', 'replace')),
   order_by      text,
+  on_delete     text CHECK (on_delete IN ('ignore', 'delete', 'mark')),
   command       text,
   check_type    text CHECK (check_type IN ('row_count', 'row_count_variance', 'null_pct', 'freshness', 'duplicates', 'expression')),
   expression    text,
@@ -107,6 +119,18 @@ COMMENT ON COLUMN etl.task.lag IS 'extract: how far behind the watermark the nex
 COMMENT ON COLUMN etl.task.filter IS 'extract and check: SQL condition on the rows.';
 COMMENT ON COLUMN etl.task.columns IS 'extract: columns that are read (NULL: all). check: columns that are looked at.';
 COMMENT ON COLUMN etl.task.chunk_rows IS 'extract: rows per committed chunk; NULL: etl.chunk_rows.';
+COMMENT ON COLUMN etl.task.chunk_interval IS 'extract: length of a chunk in terms of a cursor that is a time; NULL: chunks are cut by chunk_rows.';
+COMMENT ON COLUMN etl.task.slices IS 'extract: key ranges in which a read of the whole source is shared among as many workers; NULL: 1.';
+COMMENT ON COLUMN etl.task.snapshot_group IS 'extract: tasks of a pipeline with the same group read one and the same state of their source; NULL: none.';
+COMMENT ON COLUMN etl.task.reader IS 'extract: auto, query, postgres or mysql; NULL: auto.';
+COMMENT ON COLUMN etl.task.null_cursor IS 'extract: what becomes of rows whose cursor is NULL: first_load, always, ignore or error; NULL: first_load.';
+COMMENT ON COLUMN etl.task.zero_dates IS 'extract: what a date like 0000-00-00 of MySQL becomes: error, null or epoch; NULL: error.';
+COMMENT ON COLUMN etl.task.deletes IS 'extract: none, column:<condition that a deleted row meets>, or compare (keys that the source no longer has); NULL: none.';
+COMMENT ON COLUMN etl.task.delete_scope IS 'extract with deletes => compare: SQL condition on the rows whose keys are compared; NULL: all.';
+COMMENT ON COLUMN etl.task.max_delete_pct IS 'extract with deletes => compare: the most rows, in percent of those compared, that may have been deleted; NULL: 10.';
+COMMENT ON COLUMN etl.task.schema_drift IS 'extract: what becomes of a changed source: evolve, freeze or discard; NULL: evolve.';
+COMMENT ON COLUMN etl.task.reconcile IS 'extract: true: count and key bounds of each chunk are compared with the source; NULL: false.';
+COMMENT ON COLUMN etl.task.on_delete IS 'load: what becomes of rows that the source has deleted: ignore, delete or mark; NULL: ignore.';
 COMMENT ON COLUMN etl.task.query IS 'load and aggregate: the SELECT as its author wrote it.';
 COMMENT ON COLUMN etl.task.key IS 'load and aggregate: columns that identify a row of the target.';
 COMMENT ON COLUMN etl.task.mode IS 'load: merge, append, insert_only or replace.';

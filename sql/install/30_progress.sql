@@ -29,17 +29,50 @@ CREATE INDEX batch_target_idx ON etl.batch (target, batch_id);
 
 CREATE TABLE etl.watermark (
   task_id    bigint PRIMARY KEY REFERENCES etl.task ON DELETE CASCADE,
-  value      text NOT NULL,
+  value      text,
+  reached    text,
   type       regtype NOT NULL,
   run_id     bigint,
   updated_at timestamptz NOT NULL
 );
-COMMENT ON TABLE etl.watermark IS 'Highest cursor value that an extract has committed.';
+COMMENT ON TABLE etl.watermark IS 'How far an extract has come: the cursor value up to which it has everything that the source will ever have.';
 COMMENT ON COLUMN etl.watermark.task_id IS 'The extract.';
-COMMENT ON COLUMN etl.watermark.value IS 'The value as text in the type''s own, setting-independent form (ISO dates, UTC).';
+COMMENT ON COLUMN etl.watermark.value IS 'The value as text in the type''s own, setting-independent form (ISO dates, UTC); the next extract starts there. NULL: it reads everything.';
+COMMENT ON COLUMN etl.watermark.reached IS 'Highest cursor value in the raw table; above value while transactions of the source may still commit lower ones.';
 COMMENT ON COLUMN etl.watermark.type IS 'Type of the cursor column.';
 COMMENT ON COLUMN etl.watermark.run_id IS 'Run that moved it last.';
 COMMENT ON COLUMN etl.watermark.updated_at IS 'When it moved last.';
+
+CREATE TABLE etl.extract_progress (
+  task_id      bigint NOT NULL REFERENCES etl.task ON DELETE CASCADE,
+  slice        integer NOT NULL CHECK (slice >= 0),
+  run_id       bigint NOT NULL,
+  task_run_id  bigint NOT NULL,
+  full_refresh boolean NOT NULL,
+  key_after    text[],
+  key_until    text,
+  safe         text,
+  reached      text,
+  rows_read    bigint NOT NULL DEFAULT 0,
+  done         boolean NOT NULL DEFAULT false,
+  pending      jsonb NOT NULL DEFAULT '[]',
+  updated_at   timestamptz NOT NULL,
+  PRIMARY KEY (task_id, slice)
+);
+COMMENT ON TABLE etl.extract_progress IS 'How far a read of a whole source in the order of its key has come; it is there only while such a read is unfinished, and lets the next attempt continue at the chunk that failed.';
+COMMENT ON COLUMN etl.extract_progress.task_id IS 'The extract.';
+COMMENT ON COLUMN etl.extract_progress.slice IS 'Number of the key range, from 0.';
+COMMENT ON COLUMN etl.extract_progress.run_id IS 'Run in which the read began.';
+COMMENT ON COLUMN etl.extract_progress.task_run_id IS 'Attempt that works on it now; no other may commit a chunk of it.';
+COMMENT ON COLUMN etl.extract_progress.full_refresh IS 'true: the read began in a run with full_refresh and is continued only in that run.';
+COMMENT ON COLUMN etl.extract_progress.key_after IS 'Key of the last row that is committed; at first the lower end of the range. NULL: from the start.';
+COMMENT ON COLUMN etl.extract_progress.key_until IS 'Upper end of the range, inclusive: a value of the first key column; NULL: no end.';
+COMMENT ON COLUMN etl.extract_progress.safe IS 'The watermark will be at most this cursor value when the read is complete; NULL: no such limit.';
+COMMENT ON COLUMN etl.extract_progress.reached IS 'Highest cursor value so far.';
+COMMENT ON COLUMN etl.extract_progress.rows_read IS 'Rows so far.';
+COMMENT ON COLUMN etl.extract_progress.done IS 'The range is complete.';
+COMMENT ON COLUMN etl.extract_progress.pending IS 'Batches of the range that are committed but not yet in etl.batch: an array of rows of that table.';
+COMMENT ON COLUMN etl.extract_progress.updated_at IS 'When its last chunk was committed.';
 
 CREATE TABLE etl.consumed (
   task_id    bigint NOT NULL REFERENCES etl.task ON DELETE CASCADE,

@@ -3,24 +3,27 @@
 CREATE FUNCTION etl.add_extract(
   pipeline text, name text, source text, target text,
   cursor_column text DEFAULT NULL, primary_key text[] DEFAULT NULL, lag interval DEFAULT NULL,
-  filter text DEFAULT NULL, columns text[] DEFAULT NULL, chunk_rows integer DEFAULT NULL,
-  on_failure text DEFAULT NULL,
+  filter text DEFAULT NULL, columns text[] DEFAULT NULL, deletes text DEFAULT NULL, on_failure text DEFAULT NULL,
+  chunk_rows integer DEFAULT NULL, chunk_interval interval DEFAULT NULL, slices integer DEFAULT NULL,
+  snapshot_group text DEFAULT NULL, delete_scope text DEFAULT NULL, max_delete_pct numeric DEFAULT NULL,
+  schema_drift text DEFAULT NULL, reconcile boolean DEFAULT NULL, null_cursor text DEFAULT NULL,
+  zero_dates text DEFAULT NULL, reader text DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
   trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_extract';
-COMMENT ON FUNCTION etl.add_extract IS 'Adds a task that appends new rows of source (a foreign table, table or view) to the raw table target, which is created when missing. cursor_column: only rows at or above the watermark are read; lag: start that much below it; primary_key: lets the read be cut into chunks of chunk_rows rows, each committed by itself.';
+COMMENT ON FUNCTION etl.add_extract IS 'Adds a task that appends new rows of source (a foreign table, table or view) to the raw table target, which is created when missing. cursor_column: only rows at or above the watermark are read; lag: start that much below it; primary_key: lets the read be cut into chunks of chunk_rows rows, each committed by itself; deletes: none, column:<condition> or compare; schema_drift: evolve (default), freeze or discard; reconcile: compare count and key bounds with the source.';
 
 CREATE FUNCTION etl.add_load(
   pipeline text, name text, query text, target text,
-  key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL,
+  key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL, on_delete text DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
   trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_load';
-COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (one SELECT) into target, which is created when missing. mode: merge (default: insert new keys, update changed rows), insert_only (insert new keys), append, or replace. order_by: output columns that tell which version of a key is the latest.';
+COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (one SELECT) into target, which is created when missing. mode: merge (default: insert new keys, update changed rows), insert_only (insert new keys), append, or replace. order_by: output columns that tell which version of a key is the latest. on_delete: what becomes of rows that the source has deleted: ignore (default), delete or mark.';
 
 CREATE FUNCTION etl.add_aggregate(
   pipeline text, name text, query text, target text, key text[],
@@ -54,9 +57,12 @@ COMMENT ON FUNCTION etl.add_check IS 'Adds a quality check of target. type: row_
 CREATE FUNCTION etl.alter_task(
   pipeline text, name text,
   source text DEFAULT NULL, target text DEFAULT NULL, cursor_column text DEFAULT NULL, primary_key text[] DEFAULT NULL,
-  lag interval DEFAULT NULL, filter text DEFAULT NULL, columns text[] DEFAULT NULL, chunk_rows integer DEFAULT NULL,
-  on_failure text DEFAULT NULL,
-  query text DEFAULT NULL, key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL,
+  lag interval DEFAULT NULL, filter text DEFAULT NULL, columns text[] DEFAULT NULL, deletes text DEFAULT NULL,
+  on_failure text DEFAULT NULL, chunk_rows integer DEFAULT NULL, chunk_interval interval DEFAULT NULL, slices integer DEFAULT NULL,
+  snapshot_group text DEFAULT NULL, delete_scope text DEFAULT NULL, max_delete_pct numeric DEFAULT NULL,
+  schema_drift text DEFAULT NULL, reconcile boolean DEFAULT NULL, null_cursor text DEFAULT NULL,
+  zero_dates text DEFAULT NULL, reader text DEFAULT NULL,
+  query text DEFAULT NULL, key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL, on_delete text DEFAULT NULL,
   command text DEFAULT NULL, type text DEFAULT NULL, expression text DEFAULT NULL, warn text DEFAULT NULL,
   fail text DEFAULT NULL, gate text DEFAULT NULL, depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL,
   timeout interval DEFAULT NULL, trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
@@ -73,3 +79,7 @@ COMMENT ON FUNCTION etl.drop_task IS 'Drops a task with its watermark and positi
 CREATE FUNCTION etl.explain_task(pipeline text, task text)
 RETURNS SETOF text LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'etl_explain_task';
 COMMENT ON FUNCTION etl.explain_task IS 'The SQL that the next run of the task would execute, and its plan, line by line. Nothing is executed.';
+
+CREATE FUNCTION etl.set_watermark(pipeline text, task text, value text, reason text DEFAULT NULL)
+RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_set_watermark';
+COMMENT ON FUNCTION etl.set_watermark IS 'Moves the watermark of an extract by hand: the next run starts at value (NULL: reads everything). Written to etl.watermark_history and etl.audit_log with the reason.';

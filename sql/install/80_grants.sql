@@ -32,6 +32,21 @@ CREATE POLICY batch_member ON etl.batch FOR SELECT
 ALTER TABLE etl.watermark ENABLE ROW LEVEL SECURITY;
 CREATE POLICY watermark_member ON etl.watermark FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = watermark.task_id));
+ALTER TABLE etl.extract_progress ENABLE ROW LEVEL SECURITY;
+CREATE POLICY extract_progress_member ON etl.extract_progress FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = extract_progress.task_id));
+ALTER TABLE etl.watermark_history ENABLE ROW LEVEL SECURITY;
+CREATE POLICY watermark_history_member ON etl.watermark_history FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = watermark_history.task_id));
+ALTER TABLE etl.schema_event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY schema_event_member ON etl.schema_event FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = schema_event.pipeline_id));
+ALTER TABLE etl.run_snapshot ENABLE ROW LEVEL SECURITY;
+CREATE POLICY run_snapshot_member ON etl.run_snapshot FOR SELECT
+  USING (EXISTS (SELECT FROM etl.run AS r WHERE r.run_id = run_snapshot.run_id));
+ALTER TABLE etl.audit_log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY audit_log_member ON etl.audit_log FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = audit_log.pipeline_id));
 ALTER TABLE etl.consumed ENABLE ROW LEVEL SECURITY;
 CREATE POLICY consumed_member ON etl.consumed FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = consumed.task_id));

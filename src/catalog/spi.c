@@ -187,6 +187,16 @@ etl_row_int32(const EtlRow *row, const char *column)
 	return isnull ? 0 : DatumGetInt32(value);
 }
 
+/* etl_row_double returns a float8 column; NULL is 0. */
+double
+etl_row_double(const EtlRow *row, const char *column)
+{
+	bool isnull;
+	Datum value = etl_row_datum(row, column, &isnull);
+
+	return isnull ? 0 : DatumGetFloat8(value);
+}
+
 /* etl_row_bool returns a boolean column; NULL is false. */
 bool
 etl_row_bool(const EtlRow *row, const char *column)

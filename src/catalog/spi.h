@@ -12,7 +12,7 @@
 #include "etl_ext.h"
 #include "executor/spi.h"
 
-#define ETL_MAX_ARGS 40
+#define ETL_MAX_ARGS 60
 
 /* A prepared catalog statement: declare it static, with sql, nargs and argtype filled in. */
 typedef struct EtlStatement
@@ -53,6 +53,7 @@ extern Datum etl_row_datum(const EtlRow *row, const char *column, bool *isnull);
 extern char *etl_row_text(const EtlRow *row, const char *column);
 extern int64 etl_row_int64(const EtlRow *row, const char *column);
 extern int etl_row_int32(const EtlRow *row, const char *column);
+extern double etl_row_double(const EtlRow *row, const char *column);
 extern bool etl_row_bool(const EtlRow *row, const char *column);
 extern Oid etl_row_oid(const EtlRow *row, const char *column);
 extern TimestampTz etl_row_time(const EtlRow *row, const char *column);

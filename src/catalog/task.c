@@ -70,6 +70,18 @@ etl_task_read(const EtlRow *row)
 	task->filter = etl_row_text(row, "filter");
 	task->columns = etl_row_names(row, "columns");
 	task->chunk_rows = etl_row_int32(row, "chunk_rows");
+	task->chunk_interval = etl_row_interval(row, "chunk_interval");
+	task->slices = etl_row_int32(row, "slices");
+	task->snapshot_group = etl_row_text(row, "snapshot_group");
+	task->reader = etl_row_text(row, "reader");
+	task->null_cursor = etl_row_text(row, "null_cursor");
+	task->zero_dates = etl_row_text(row, "zero_dates");
+	task->deletes = etl_row_text(row, "deletes");
+	task->delete_scope = etl_row_text(row, "delete_scope");
+	task->max_delete_pct = etl_row_double(row, "max_delete_pct");
+	task->schema_drift = etl_row_text(row, "schema_drift");
+	task->reconcile = etl_row_bool(row, "reconcile");
+	task->on_delete = etl_row_text(row, "on_delete");
 	task->query = etl_row_text(row, "query");
 	task->key = etl_row_names(row, "key");
 	task->mode = etl_row_text(row, "mode");
@@ -208,20 +220,26 @@ delays_argument(const EtlTask *task, char *null)
 		construct_array(element, task->n_retry_delays, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE));
 }
 
-#define N_TASK_ARGUMENTS 38
+#define N_TASK_ARGUMENTS 50
 #define TASK_COLUMN_NAMES                                                                                              \
 	"name, kind, source, target, cursor_column, primary_key, lag, filter, columns, chunk_rows, query, key, mode, "     \
 	"order_by, command, check_type, expression, warn, fail, gate, depends_on, retry_delays, timeout, trigger_rule, "   \
-	"priority, owner, tags, description, enabled, search_path, reads, writes, retry_on, on_failure, pool, pool_slots"
+	"priority, owner, tags, description, enabled, search_path, reads, writes, retry_on, on_failure, pool, "            \
+	"pool_slots, "                                                                                                     \
+	"chunk_interval, slices, snapshot_group, reader, null_cursor, zero_dates, deletes, delete_scope, max_delete_pct, " \
+	"schema_drift, reconcile, on_delete"
 #define TASK_PARAMETERS                                                                                                \
 	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \
-	"$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36"
+	"$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, "   \
+	"$47, $48"
 #define TASK_TYPES                                                                                                     \
 	{                                                                                                                  \
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INTERVALOID, TEXTOID, TEXTARRAYOID, INT4OID,        \
 			TEXTOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,             \
 			TEXTARRAYOID, INTERVALARRAYOID, INTERVALOID, TEXTOID, INT4OID, OIDOID, JSONBOID, TEXTOID, BOOLOID,         \
-			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, INT8OID, INT8OID             \
+			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, INTERVALOID, INT4OID,        \
+			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID, TEXTOID, BOOLOID, TEXTOID, INT8OID,       \
+			INT8OID                                                                                                    \
 	}
 
 /* task_arguments fills the arguments that INSERT and UPDATE share. */
@@ -271,6 +289,18 @@ task_arguments(const EtlTask *task, Datum *value, char *null)
 	TEXT(on_failure);
 	TEXT(pool);
 	SCALAR(Int32GetDatum(task->pool_slots), false);
+	POINTER(chunk_interval);
+	SCALAR(Int32GetDatum(task->slices), task->slices == 0);
+	TEXT(snapshot_group);
+	TEXT(reader);
+	TEXT(null_cursor);
+	TEXT(zero_dates);
+	TEXT(deletes);
+	TEXT(delete_scope);
+	SCALAR(Float8GetDatum(task->max_delete_pct), task->max_delete_pct < 0);
+	TEXT(schema_drift);
+	SCALAR(BoolGetDatum(task->reconcile), !task->reconcile);
+	TEXT(on_delete);
 	SCALAR(Int64GetDatum(task->pipeline_id), false);
 	SCALAR(Int64GetDatum(task->task_id), false);
 #undef TEXT
@@ -285,8 +315,8 @@ int64
 etl_task_insert(const EtlTask *task)
 {
 	static EtlStatement insert = {"INSERT INTO etl.task (" TASK_COLUMN_NAMES ", pipeline_id) SELECT " TASK_PARAMETERS
-								  ", $37 "
-								  "WHERE $38 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
+								  ", $49 "
+								  "WHERE $50 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	EtlScope scope;
 	EtlRow row;
@@ -312,8 +342,8 @@ void
 etl_task_update(const EtlTask *task)
 {
 	static EtlStatement update = {"UPDATE etl.task SET (" TASK_COLUMN_NAMES
-								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $37, now()) "
-								  "WHERE task_id = $38",
+								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $49, now()) "
+								  "WHERE task_id = $50",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	Datum value[N_TASK_ARGUMENTS];
 	char null[N_TASK_ARGUMENTS];
@@ -337,10 +367,12 @@ void
 etl_task_forget_progress(int64 task_id)
 {
 	static EtlStatement watermark = {"DELETE FROM etl.watermark WHERE task_id = $1", 1, {INT8OID}};
+	static EtlStatement progress = {"DELETE FROM etl.extract_progress WHERE task_id = $1", 1, {INT8OID}};
 	static EtlStatement consumed = {"DELETE FROM etl.consumed WHERE task_id = $1", 1, {INT8OID}};
 	Datum value = Int64GetDatum(task_id);
 
 	etl_catalog_call(&watermark, &value, NULL, SPI_OK_DELETE);
+	etl_catalog_call(&progress, &value, NULL, SPI_OK_DELETE);
 	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
 }
 

@@ -73,8 +73,9 @@ count_argument(const EtlAttempt *attempt, int64 count, char *null)
 	return Int64GetDatum(count);
 }
 
-#define N_COUNT_ARGUMENTS 10
-#define COUNT_TYPES INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID
+#define N_COUNT_ARGUMENTS 12
+#define COUNT_TYPES                                                                                                    \
+	INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID
 
 /* count_arguments fills what an attempt has counted and noted, from value[0] on. */
 static void
@@ -95,6 +96,8 @@ count_arguments(const EtlAttempt *attempt, Datum *value, char *null)
 	value[8] = etl_arg_text(attempt ? attempt->sql : NULL, &null[8]);
 	value[9] = etl_arg_text(attempt && attempt->message && attempt->message->len > 0 ? attempt->message->data : NULL,
 							&null[9]);
+	value[10] = etl_arg_text(attempt ? attempt->reader_reason : NULL, &null[10]);
+	value[11] = etl_arg_pointer(attempt ? etl_attempt_details(attempt) : NULL, &null[11]);
 }
 
 #define SET_COUNTS                                                                                                     \
@@ -102,45 +105,45 @@ count_arguments(const EtlAttempt *attempt, Datum *value, char *null)
 	"rows_updated = coalesce($3, rows_updated), rows_unchanged = coalesce($4, rows_unchanged), "                       \
 	"rows_deleted = coalesce($5, rows_deleted), rows_rejected = coalesce($6, rows_rejected), "                         \
 	"bytes_read = coalesce($7, bytes_read), reader = coalesce($8, reader), sql = coalesce($9, sql), "                  \
-	"message = coalesce($10, message)"
+	"message = coalesce($10, message), reader_reason = coalesce($11, reader_reason), details = coalesce($12, details)"
 
 /* etl_task_run_update makes a change of state; false if the attempt is in another state. Only for transition.c. */
 bool
 etl_task_run_update(const EtlTaskChange *change)
 {
 	static EtlStatement update = {
-		"UPDATE etl.task_run SET " SET_COUNTS ", state = $13, "
-		"ready_at = CASE WHEN $13 = 'ready' THEN clock_timestamp() ELSE ready_at END, "
-		"started_at = CASE WHEN $13 = 'running' THEN clock_timestamp() WHEN $13 = 'ready' THEN NULL "
+		"UPDATE etl.task_run SET " SET_COUNTS ", state = $15, "
+		"ready_at = CASE WHEN $15 = 'ready' THEN clock_timestamp() ELSE ready_at END, "
+		"started_at = CASE WHEN $15 = 'running' THEN clock_timestamp() WHEN $15 = 'ready' THEN NULL "
 		"  ELSE started_at END, "
-		"ended_at = CASE WHEN $14 THEN clock_timestamp() END, "
-		"error_sqlstate = CASE WHEN $20 THEN error_sqlstate ELSE $15 END, "
-		"error_message = CASE WHEN $20 THEN error_message ELSE $16 END, "
-		"error_detail = CASE WHEN $20 THEN error_detail ELSE $17 END, "
-		"error_hint = CASE WHEN $20 THEN error_hint ELSE $18 END, "
-		"error_context = CASE WHEN $20 THEN error_context ELSE $19 END, "
-		"boot_id = CASE WHEN $13 = 'running' THEN $21 ELSE boot_id END "
-		"WHERE task_run_id = $11 AND state = $12",
-		21,
+		"ended_at = CASE WHEN $16 THEN clock_timestamp() END, "
+		"error_sqlstate = CASE WHEN $22 THEN error_sqlstate ELSE $17 END, "
+		"error_message = CASE WHEN $22 THEN error_message ELSE $18 END, "
+		"error_detail = CASE WHEN $22 THEN error_detail ELSE $19 END, "
+		"error_hint = CASE WHEN $22 THEN error_hint ELSE $20 END, "
+		"error_context = CASE WHEN $22 THEN error_context ELSE $21 END, "
+		"boot_id = CASE WHEN $15 = 'running' THEN $23 ELSE boot_id END "
+		"WHERE task_run_id = $13 AND state = $14",
+		23,
 		{COUNT_TYPES, INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID,
 		 TEXTOID}};
-	Datum value[21];
-	char null[21];
+	Datum value[23];
+	char null[23];
 
 	count_arguments(change->attempt, value, null);
-	value[10] = Int64GetDatum(change->task_run_id);
-	value[11] = CStringGetTextDatum(etl_state_task_name(change->from));
-	value[12] = CStringGetTextDatum(etl_state_task_name(change->to));
-	value[13] = BoolGetDatum(etl_state_task_ended(change->to));
-	null[10] = null[11] = null[12] = null[13] = ' ';
-	value[14] = etl_arg_text(change->error_sqlstate, &null[14]);
-	value[15] = etl_arg_text(change->error_message, &null[15]);
-	value[16] = etl_arg_text(change->error_detail, &null[16]);
-	value[17] = etl_arg_text(change->error_hint, &null[17]);
-	value[18] = etl_arg_text(change->error_context, &null[18]);
-	value[19] = BoolGetDatum(change->keep_error);
-	value[20] = CStringGetTextDatum(etl_boot_id());
-	null[19] = null[20] = ' ';
+	value[12] = Int64GetDatum(change->task_run_id);
+	value[13] = CStringGetTextDatum(etl_state_task_name(change->from));
+	value[14] = CStringGetTextDatum(etl_state_task_name(change->to));
+	value[15] = BoolGetDatum(etl_state_task_ended(change->to));
+	null[12] = null[13] = null[14] = null[15] = ' ';
+	value[16] = etl_arg_text(change->error_sqlstate, &null[16]);
+	value[17] = etl_arg_text(change->error_message, &null[17]);
+	value[18] = etl_arg_text(change->error_detail, &null[18]);
+	value[19] = etl_arg_text(change->error_hint, &null[19]);
+	value[20] = etl_arg_text(change->error_context, &null[20]);
+	value[21] = BoolGetDatum(change->keep_error);
+	value[22] = CStringGetTextDatum(etl_boot_id());
+	null[21] = null[22] = ' ';
 	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE) == 1;
 }
 
@@ -149,15 +152,15 @@ bool
 etl_task_run_progress(const EtlAttempt *attempt)
 {
 	static EtlStatement update = {"UPDATE etl.task_run SET " SET_COUNTS
-								  " WHERE task_run_id = $11 AND state = 'running'",
-								  11,
+								  " WHERE task_run_id = $13 AND state = 'running'",
+								  13,
 								  {COUNT_TYPES, INT8OID}};
-	Datum value[11];
-	char null[11];
+	Datum value[13];
+	char null[13];
 
 	count_arguments(attempt, value, null);
-	value[10] = Int64GetDatum(attempt->task_run_id);
-	null[10] = ' ';
+	value[12] = Int64GetDatum(attempt->task_run_id);
+	null[12] = ' ';
 	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE) == 1;
 }
 

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_collation_d.h"
 #include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
 #include "catalog/watermark.h"
@@ -16,11 +17,12 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-/* compare_values orders two values of a type given as text. */
-static int
-compare_values(Oid type, const char *left, const char *right)
+/* etl_watermark_compare compares text in collation C on this server as on the source. */
+int
+etl_watermark_compare(Oid type, const char *left, const char *right)
 {
 	TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_CMP_PROC_FINFO);
+	Oid collation = OidIsValid(get_typcollation(type)) ? C_COLLATION_OID : InvalidOid;
 	int level = NewGUCNestLevel();
 	Oid input;
 	Oid ioparam;
@@ -35,23 +37,23 @@ compare_values(Oid type, const char *left, const char *right)
 	getTypeInputInfo(type, &input, &ioparam);
 	a = OidInputFunctionCall(input, unconstify(char *, left), ioparam, -1);
 	b = OidInputFunctionCall(input, unconstify(char *, right), ioparam, -1);
-	result = DatumGetInt32(FunctionCall2Coll(&cache->cmp_proc_finfo, get_typcollation(type), a, b));
+	result = DatumGetInt32(FunctionCall2Coll(&cache->cmp_proc_finfo, collation, a, b));
 	AtEOXact_GUC(false, level);
 	return result;
 }
 
-/* etl_watermark_get returns the watermark of a task, or NULL when there is none for a cursor of this type. */
-char *
+/* etl_watermark_get returns the watermark of a task, or NULLs when there is none for a cursor of this type. */
+EtlWatermark
 etl_watermark_get(int64 task_id, Oid type)
 {
 	static EtlStatement statement = {
-		.sql = "SELECT value, type::oid AS type FROM etl.watermark WHERE task_id = $1",
+		.sql = "SELECT value, reached, type::oid AS type FROM etl.watermark WHERE task_id = $1",
 		.nargs = 1,
 		.argtype = {INT8OID},
 	};
 	Datum value[1] = {Int64GetDatum(task_id)};
 	EtlScope scope;
-	char *result = NULL;
+	EtlWatermark result = {NULL, NULL};
 
 	etl_catalog_begin(&scope);
 	if (etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT) > 0)
@@ -59,32 +61,56 @@ etl_watermark_get(int64 task_id, Oid type)
 		EtlRow row = etl_catalog_row(&scope, 0);
 
 		if (etl_row_oid(&row, "type") == type)
-			result = etl_row_text(&row, "value");
+		{
+			result.value = etl_row_text(&row, "value");
+			result.reached = etl_row_text(&row, "reached");
+		}
 	}
 	etl_catalog_end(&scope);
 	return result;
 }
 
-/* etl_watermark_advance moves the watermark of a task forward; its row is locked until the end of the transaction. */
-void
-etl_watermark_advance(int64 task_id, Oid type, const char *value, int64 run_id)
+/* store writes the row; it is locked until the end of the transaction. */
+static void
+store(const EtlAttempt *attempt, Oid type, const char *value, const char *reached)
 {
 	static EtlStatement statement = {
-		.sql = "INSERT INTO etl.watermark AS w (task_id, value, type, run_id, updated_at)"
-			   " VALUES ($1, $2, $3, nullif($4, 0), $5) ON CONFLICT (task_id) DO UPDATE SET value = excluded.value,"
-			   " type = excluded.type, run_id = excluded.run_id, updated_at = excluded.updated_at",
-		.nargs = 5,
-		.argtype = {INT8OID, TEXTOID, REGTYPEOID, INT8OID, TIMESTAMPTZOID},
+		.sql = "INSERT INTO etl.watermark AS w (task_id, value, reached, type, run_id, updated_at)"
+			   " VALUES ($1, $2, $3, $4, nullif($5, 0), $6) ON CONFLICT (task_id) DO UPDATE SET value = excluded.value,"
+			   " reached = excluded.reached, type = excluded.type, run_id = excluded.run_id,"
+			   " updated_at = excluded.updated_at",
+		.nargs = 6,
+		.argtype = {INT8OID, TEXTOID, TEXTOID, REGTYPEOID, INT8OID, TIMESTAMPTZOID},
 	};
-	char *old = etl_watermark_get(task_id, type);
-	Datum arg[5];
+	Datum arg[6];
+	char null[] = "      ";
 
-	if (old != NULL && compare_values(type, old, value) >= 0)
-		return;
-	arg[0] = Int64GetDatum(task_id);
-	arg[1] = CStringGetTextDatum(value);
-	arg[2] = ObjectIdGetDatum(type);
-	arg[3] = Int64GetDatum(run_id);
-	arg[4] = TimestampTzGetDatum(GetCurrentTimestamp());
-	(void) etl_catalog_call(&statement, arg, NULL, SPI_OK_INSERT);
+	arg[0] = Int64GetDatum(attempt->task->task_id);
+	arg[1] = etl_arg_text(value, &null[1]);
+	arg[2] = etl_arg_text(reached, &null[2]);
+	arg[3] = ObjectIdGetDatum(type);
+	arg[4] = Int64GetDatum(attempt->run_id);
+	arg[5] = TimestampTzGetDatum(GetCurrentTimestamp());
+	(void) etl_catalog_call(&statement, arg, null, SPI_OK_INSERT);
+}
+
+/* higher returns the higher of two values of which each may be missing. */
+static const char *
+higher(Oid type, const char *a, const char *b)
+{
+	if (a == NULL || b == NULL)
+		return a ? a : b;
+	return etl_watermark_compare(type, a, b) >= 0 ? a : b;
+}
+
+/* etl_watermark_advance moves what is higher. */
+void
+etl_watermark_advance(const EtlAttempt *attempt, Oid type, const char *value, const char *reached)
+{
+	EtlWatermark old = etl_watermark_get(attempt->task->task_id, type);
+	const char *new_value = higher(type, old.value, value);
+	const char *new_reached = higher(type, old.reached, reached);
+
+	if (new_value != old.value || new_reached != old.reached)
+		store(attempt, type, new_value, new_reached);
 }

@@ -38,13 +38,16 @@ etl_bounds_subtract(Oid type, const char *watermark, const Interval *lag)
 EtlBounds
 etl_bounds_get(const EtlTask *task, const EtlSource *source, bool full_refresh)
 {
-	EtlBounds bounds = {NULL, NULL, NULL};
+	EtlBounds bounds = {0};
+	EtlWatermark stored;
 	const EtlColumn *cursor;
 
 	if (task->cursor_column == NULL || full_refresh)
 		return bounds;
 	cursor = etl_relation_column(source, task->cursor_column);
-	bounds.watermark = etl_watermark_get(task->task_id, cursor->type);
+	stored = etl_watermark_get(task->task_id, cursor->type);
+	bounds.watermark = stored.value;
+	bounds.reached = stored.reached ? stored.reached : stored.value;
 	if (bounds.watermark == NULL)
 		return bounds;
 	bounds.lower = task->lag ? etl_bounds_subtract(cursor->type, bounds.watermark, task->lag) : bounds.watermark;
@@ -86,7 +89,7 @@ limit(Oid type, TimestampTz at, const char *timezone)
 EtlBounds
 etl_bounds_interval(const EtlAttempt *attempt, const EtlSource *source)
 {
-	EtlBounds bounds = {NULL, NULL, NULL};
+	EtlBounds bounds = {0};
 	Oid type = etl_relation_column(source, attempt->task->cursor_column)->type;
 	char *timezone = etl_backfill_timezone(attempt->run_id);
 	int level = NewGUCNestLevel();

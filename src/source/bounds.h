@@ -14,6 +14,9 @@ typedef struct EtlBounds
 	char *watermark; /* NULL: none yet, no cursor, or a backfill */
 	char *lower;	 /* watermark - lag, or start of the interval; NULL: everything is read */
 	char *below;	 /* end of the interval, exclusive; NULL: no end */
+	char *reached;	 /* highest cursor value that the raw table has; NULL: none */
+	char *safe;		 /* the watermark moves at most up to here; NULL: no such limit (commit_bound.c) */
+	bool hold;		 /* the watermark does not move in this attempt (commit_bound.c) */
 } EtlBounds;
 
 /* The bounds of the next extract; full_refresh: none. */

@@ -14,57 +14,36 @@
 
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/batch.h"
 #include "catalog/spi.h"
 #include "catalog/watermark.h"
 #include "fault.h"
 #include "guc.h"
 #include "miscadmin.h"
-#include "source/bounds.h"
 #include "source/extract.h"
-#include "source/overlap.h"
+#include "source/extract_run.h"
 #include "source/partition.h"
-#include "source/raw_sink.h"
 #include "source/raw_table.h"
-#include "source/reader.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "worker/lock.h"
 
-/* A run of an extract. It is the reader's sink: rows come in through put. */
-typedef struct Extract
-{
-	EtlRowSink sink;
-	EtlAttempt *attempt;
-	MemoryContext context;		 /* of the run, over all steps */
-	MemoryContext batch_context; /* of one batch */
-	MemoryContext row_context;	 /* of one row */
-	Oid raw;
-	EtlReadRequest request;
-	EtlBounds bounds;
-	EtlReader *reader;
-	EtlOverlap *overlap; /* NULL: no row can be there already */
-	EtlRawSink *batch;
-	int64 skipped;
-} Extract;
-
 /* put_row appends a row unless the raw table has it. */
 static void
-put_row(EtlRowSink *sink, TupleTableSlot *slot)
+put_row(EtlRowSink *sink, TupleTableSlot *slot, bool deleted)
 {
-	Extract *extract = (Extract *) sink;
+	EtlExtract *extract = (EtlExtract *) sink;
 	MemoryContext old;
 
 	slot_getallattrs(slot);
-	if (extract->overlap && etl_overlap_has(extract->overlap, slot))
+	if (extract->overlap && etl_overlap_has(extract->overlap, slot, deleted))
 	{
 		extract->skipped++;
 		return;
 	}
 	old = MemoryContextSwitchTo(extract->row_context);
-	etl_raw_sink_put(extract->batch, slot);
+	etl_raw_sink_put(extract->batch, slot, deleted);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(extract->row_context);
 }
@@ -82,39 +61,77 @@ find_relation(const char *what, const char *name)
 	return relid;
 }
 
+/* connect makes the connection of our own to the source's server, if there is one; no step is open while it waits. */
+static void
+connect(EtlExtract *extract)
+{
+	EtlAttempt *attempt = extract->attempt;
+	MemoryContext old = MemoryContextSwitchTo(extract->context);
+	EtlSource *source = etl_relation_describe(find_relation("source", attempt->task->source), &attempt->task->columns);
+
+	etl_relation_check_select(source);
+	extract->source = source;
+	extract->remote = etl_remote_make(source, &extract->remote_why);
+	MemoryContextSwitchTo(old);
+	if (extract->remote == NULL)
+		return;
+	etl_attempt_pause(attempt);
+	etl_remote_connect(extract->remote);
+	etl_attempt_resume(attempt);
+}
+
+/* wants_nulls says whether rows without a cursor are read: see null_cursor in docs/extracts.md. */
+static bool
+wants_nulls(const EtlExtract *extract)
+{
+	const char *policy = extract->attempt->task->null_cursor;
+
+	if (extract->bounds.below)
+		return false;
+	if (policy == NULL || strcmp(policy, "first_load") == 0)
+		return extract->bounds.lower == NULL;
+	return strcmp(policy, "always") == 0;
+}
+
 /* prepare looks at source, raw table and watermark as they are now. */
 static void
-prepare(Extract *extract)
+prepare(EtlExtract *extract)
 {
 	EtlAttempt *attempt = extract->attempt;
 	const EtlTask *task = attempt->task;
 	MemoryContext old = MemoryContextSwitchTo(extract->context);
+	EtlReadRequest *request = &extract->request;
 	EtlSource *source = etl_relation_describe(find_relation("source", task->source), &task->columns);
 
 	etl_relation_check_select(source);
 	etl_raw_table_check(extract->raw, task, source);
+	extract->source = source;
 	extract->bounds = attempt->is_backfill ? etl_bounds_interval(attempt, source)
 										   : etl_bounds_get(task, source, attempt->full_refresh);
-	extract->request.task = task;
-	extract->request.source = source;
-	extract->request.map = etl_raw_map_make(source, extract->raw);
-	extract->request.lower = extract->bounds.lower;
-	extract->request.below = extract->bounds.below;
-	extract->request.max_rows = task->chunk_rows > 0 ? task->chunk_rows : etl_chunk_rows;
-	extract->request.context = extract->context;
+	extract->reached = extract->bounds.reached;
+	request->task = task;
+	request->source = source;
+	request->map = etl_raw_map_make(source, extract->raw);
+	request->remote = extract->remote;
+	request->filter = task->filter;
+	request->deleted = etl_deletes_condition(task);
+	request->lower = extract->bounds.lower;
+	request->below = extract->bounds.below;
+	request->null_cursors = wants_nulls(extract);
+	request->verify = task->reconcile;
+	request->max_rows = task->chunk_rows > 0 ? task->chunk_rows : etl_chunk_rows;
+	request->context = extract->context;
 	MemoryContextSwitchTo(old);
 }
 
-/* open_reader starts the read and loads what the raw table has of it. */
+/* open_overlap loads what the raw table has of the rows that will be read again. */
 static void
-open_reader(Extract *extract)
+open_overlap(EtlExtract *extract)
 {
 	MemoryContext old = MemoryContextSwitchTo(extract->context);
 
-	extract->reader = etl_query_reader.open(&extract->request);
-	extract->attempt->reader = extract->reader->routine->name;
 	if (extract->bounds.watermark)
-		extract->overlap = etl_overlap_open(&extract->request, extract->raw, extract->bounds.watermark);
+		extract->overlap = etl_overlap_open(&extract->request, extract->raw, extract->bounds.reached);
 	if (extract->overlap && etl_overlap_is_full(extract->overlap))
 		etl_attempt_note(extract->attempt,
 						 "The lag covers more rows than are compared with the raw table; some rows may have"
@@ -122,65 +139,140 @@ open_reader(Extract *extract)
 	MemoryContextSwitchTo(old);
 }
 
+/* etl_extract_open asks for the best reader. */
+void
+etl_extract_open(EtlExtract *extract)
+{
+	MemoryContext old = MemoryContextSwitchTo(extract->context);
+	const char *reason = NULL;
+
+	extract->reader = etl_reader_open(&extract->request, &reason);
+	extract->reader->attempt = extract->attempt;
+	extract->attempt->reader = extract->reader->routine->name;
+	if (reason && extract->attempt->reader_reason == NULL)
+		extract->attempt->reader_reason = MemoryContextStrdup(extract->attempt->context, reason);
+	MemoryContextSwitchTo(old);
+}
+
+/* etl_extract_close ends the reader; also called after errors. */
+void
+etl_extract_close(EtlExtract *extract)
+{
+	EtlReader *reader = extract->reader;
+
+	extract->reader = NULL;
+	if (reader)
+		reader->routine->close(reader);
+}
+
 /* ensure_partitions makes missing partitions in a step of their own, so that their locks are short. */
 static void
-ensure_partitions(Extract *extract)
+ensure_partitions(EtlExtract *extract)
 {
 	if (etl_partition_ensure(extract->raw))
 		etl_attempt_step(extract->attempt);
 }
 
-/* record_batch writes etl.batch, the watermark and the counts for what the last batch appended. */
-static void
-record_batch(Extract *extract, EtlBatch *batch)
+/* etl_extract_count keeps the first SQL and note: they say how the source is asked. */
+void
+etl_extract_count(EtlExtract *extract, const EtlBatch *batch, const EtlReadState *state)
 {
 	EtlAttempt *attempt = extract->attempt;
-	const EtlTask *task = attempt->task;
-	EtlReadState state = {0};
 
-	extract->reader->routine->state(extract->reader, &state);
-	batch->cursor_to = state.cursor_to;
-	if (batch->row_count > 0)
-		etl_batch_insert(batch);
-	if (state.cursor_to && !attempt->is_backfill)
-		etl_watermark_advance(task->task_id, etl_relation_column(extract->request.source, task->cursor_column)->type,
-							  state.cursor_to, attempt->run_id);
-	if (attempt->sql == NULL && state.sql)
+	if (attempt->sql == NULL && state->sql)
 	{
-		attempt->sql = MemoryContextStrdup(attempt->context, state.sql);
-		if (state.note)
-			etl_attempt_note(attempt, "%s", state.note);
+		attempt->sql = MemoryContextStrdup(attempt->context, state->sql);
+		if (state->note)
+			etl_attempt_note(attempt, "%s", state->note);
 	}
-	attempt->counts.read += state.rows;
+	if (state->reason && attempt->reader_reason == NULL)
+		attempt->reader_reason = MemoryContextStrdup(attempt->context, state->reason);
+	attempt->counts.read += state->rows;
 	attempt->counts.inserted += batch->row_count;
 	attempt->counts.bytes += batch->byte_count;
 	attempt->counts.unchanged = extract->skipped;
+	etl_attempt_count(attempt, "null_cursor_rows", state->null_cursors);
 }
 
-/* read_batch reads and appends one batch; false: the source has no more. */
-static bool
-read_batch(Extract *extract)
+/* safe_part returns the cursor value up to which the watermark may move after a batch; NULL: it stays. */
+static const char *
+safe_part(const EtlExtract *extract, Oid type, const char *cursor_to)
+{
+	const EtlBounds *bounds = &extract->bounds;
+
+	if (bounds->hold)
+		return NULL;
+	if (bounds->safe && etl_watermark_compare(type, cursor_to, bounds->safe) > 0)
+		return bounds->safe;
+	return cursor_to;
+}
+
+/* etl_extract_record writes etl.batch, the watermark and the counts for what the last batch appended. */
+void
+etl_extract_record(EtlExtract *extract, EtlBatch *batch, const EtlReadState *state)
 {
 	EtlAttempt *attempt = extract->attempt;
+	Oid type;
+
+	batch->cursor_to = state->cursor_to;
+	if (batch->row_count > 0)
+		etl_batch_insert(batch);
+	if (state->cursor_to && !attempt->is_backfill)
+	{
+		type = etl_relation_column(extract->source, attempt->task->cursor_column)->type;
+		etl_watermark_advance(attempt, type, safe_part(extract, type, state->cursor_to), state->cursor_to);
+	}
+	etl_extract_count(extract, batch, state);
+}
+
+/* etl_extract_begin_batch draws the number of a batch. */
+void
+etl_extract_begin_batch(EtlExtract *extract, EtlBatch *batch)
+{
+	EtlAttempt *attempt = extract->attempt;
+
+	memset(batch, 0, sizeof(*batch));
+	batch->batch_id = etl_batch_next();
+	batch->target = attempt->task->target;
+	batch->task_id = attempt->task->task_id;
+	batch->run_id = attempt->run_id;
+	batch->task_run_id = attempt->task_run_id;
+	batch->cursor_from = extract->request.lower;
+	batch->loaded_at = GetCurrentTimestamp();
+	batch->backfill = attempt->is_backfill;
+}
+
+/* fetch lets a reader that waits for its source do so while no step is open. */
+static void
+fetch(EtlExtract *extract)
+{
+	if (extract->reader->routine->fetch_in_transaction)
+		return;
+	etl_attempt_pause(extract->attempt);
+	(void) extract->reader->routine->next_batch(extract->reader, NULL);
+	etl_attempt_resume(extract->attempt);
+}
+
+/* etl_extract_batch reads and appends one batch; false: the source has no more. */
+bool
+etl_extract_batch(EtlExtract *extract)
+{
+	EtlAttempt *attempt = extract->attempt;
+	EtlReadState state = {0};
 	MemoryContext old;
-	EtlBatch batch = {0};
+	EtlBatch batch;
 	bool more;
 
 	ensure_partitions(extract);
+	fetch(extract);
 	old = MemoryContextSwitchTo(extract->batch_context);
-	batch.batch_id = etl_batch_next();
-	batch.target = attempt->task->target;
-	batch.task_id = attempt->task->task_id;
-	batch.run_id = attempt->run_id;
-	batch.task_run_id = attempt->task_run_id;
-	batch.cursor_from = extract->bounds.lower;
-	batch.loaded_at = GetCurrentTimestamp();
-	batch.backfill = attempt->is_backfill;
+	etl_extract_begin_batch(extract, &batch);
 	extract->batch = etl_raw_sink_open(extract->raw, extract->request.map, batch.batch_id, batch.loaded_at);
 	more = extract->reader->routine->next_batch(extract->reader, &extract->sink);
 	ETL_FAULT("fetched");
 	etl_raw_sink_close(extract->batch, &batch.row_count, &batch.byte_count);
-	record_batch(extract, &batch);
+	extract->reader->routine->state(extract->reader, &state);
+	extract->record(extract, &batch, &state);
 	ETL_FAULT("raw_written");
 	if (!more && batch.row_count > 0)
 		etl_raw_sink_summarize(extract->raw, batch.loaded_at, attempt->counts.inserted);
@@ -189,37 +281,64 @@ read_batch(Extract *extract)
 	return more;
 }
 
-/* run_batches runs an extract under the lock of its raw table. */
+/* read_source chooses how the source is cut into batches. */
 static void
-run_batches(Extract *extract)
+read_source(EtlExtract *extract)
 {
-	ensure_partitions(extract);
-	prepare(extract);
-	open_reader(extract);
-	while (read_batch(extract))
-		etl_attempt_step(extract->attempt);
-	extract->reader->routine->close(extract->reader);
-}
-
-/* run_locked runs an extract with a session lock and hands over to a lock of the last transaction. */
-static void
-run_locked(Extract *extract)
-{
-	if (extract->attempt->is_inline)
+	if (etl_whole_is_due(extract))
 	{
-		etl_lock_take(ETL_LOCK_TARGET, extract->raw, false);
-		run_batches(extract);
+		etl_whole_run(extract);
 		return;
 	}
-	etl_lock_take(ETL_LOCK_TARGET, extract->raw, true);
+	if (etl_interval_is_due(extract))
+	{
+		etl_interval_run(extract);
+		return;
+	}
+	etl_extract_open(extract);
+	etl_commit_bound_find(extract);
+	open_overlap(extract);
+	while (etl_extract_batch(extract))
+		etl_attempt_step(extract->attempt);
+	etl_extract_close(extract);
+}
+
+/* run_batches runs an extract under the lock of its raw table. */
+static void
+run_batches(EtlExtract *extract)
+{
+	ensure_partitions(extract);
+	connect(extract);
+	etl_drift_check(extract);
+	prepare(extract);
+	if (extract->attempt->task->snapshot_group)
+		etl_snapshot_group_join(extract);
+	read_source(extract);
+	etl_deletes_compare(extract);
+}
+
+/*
+ * run_locked runs an extract with a session lock and hands over to a lock of the last transaction; inline the one of the
+ * caller's transaction is enough. What is outside of memory contexts is closed whatever happens.
+ */
+static void
+run_locked(EtlExtract *extract)
+{
+	bool session = !extract->attempt->is_inline;
+
+	etl_lock_take(ETL_LOCK_TARGET, extract->raw, session);
 	PG_TRY();
 	{
 		run_batches(extract);
-		etl_lock_take(ETL_LOCK_TARGET, extract->raw, false);
+		if (session)
+			etl_lock_take(ETL_LOCK_TARGET, extract->raw, false);
 	}
 	PG_FINALLY();
 	{
-		etl_lock_release(ETL_LOCK_TARGET, extract->raw);
+		etl_extract_close(extract);
+		etl_remote_close(extract->remote);
+		if (session)
+			etl_lock_release(ETL_LOCK_TARGET, extract->raw);
 	}
 	PG_END_TRY();
 }
@@ -255,12 +374,13 @@ may_backfill(EtlAttempt *attempt)
 void
 etl_extract_run(EtlAttempt *attempt)
 {
-	Extract *extract;
+	EtlExtract *extract;
 
 	if (attempt->is_backfill && !may_backfill(attempt))
 		return;
-	extract = MemoryContextAllocZero(attempt->context, sizeof(Extract));
+	extract = MemoryContextAllocZero(attempt->context, sizeof(EtlExtract));
 	extract->sink.put = put_row;
+	extract->record = etl_extract_record;
 	extract->attempt = attempt;
 	extract->context = AllocSetContextCreate(attempt->context, "etl extract", ALLOCSET_DEFAULT_SIZES);
 	extract->batch_context = AllocSetContextCreate(extract->context, "etl batch", ALLOCSET_DEFAULT_SIZES);

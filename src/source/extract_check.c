@@ -63,7 +63,7 @@ make_page(EtlPage *page, const EtlTask *task, EtlBounds *bounds, bool sample)
 	EtlSource *source = etl_relation_describe(etl_relation_find(task->source), &task->columns);
 
 	memset(page, 0, sizeof(*page));
-	page->task = task;
+	page->filter = task->filter;
 	page->source = source;
 	page->map = etl_raw_map_make(source, etl_relation_find(task->target));
 	*bounds = etl_bounds_get(task, source, false);
@@ -219,11 +219,9 @@ check_plan(List *problems, const EtlTask *task)
 		return problems;
 	if (facts.local_filter && task->cursor_column)
 	{
-		EtlTask unfiltered = *task;
 		char *remote = facts.remote_sql;
 
-		unfiltered.filter = NULL;
-		page.task = &unfiltered;
+		page.filter = NULL;
 		etl_plan_probe(etl_page_select(&page), &facts);
 		if (facts.local_filter)
 			problems = add_problem(

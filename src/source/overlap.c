@@ -4,8 +4,8 @@
  *
  * A row is kept as two 64-bit hashes of the text of its columns: of its primary key and of all of it. With a primary
  * key only the latest form of each key counts, so that a row which changed and changed back is appended again. Without
- * one, equal rows are counted: as many as the raw table has are left out. Rows are looked up only up to the watermark:
- * above it the raw table has none.
+ * one, equal rows are counted: as many as the raw table has are left out. Rows are looked up only up to the highest
+ * cursor value that the raw table has.
  */
 #include "postgres.h"
 
@@ -66,7 +66,7 @@ struct EtlOverlap
 	int n_map;
 	FmgrInfo *compare; /* of the cursor */
 	Oid collation;
-	Datum watermark;
+	Datum reached; /* highest cursor value that the raw table has */
 };
 
 /* fold adds a column's text to a hash; its place counts, so that (a, NULL) and (NULL, a) differ. */
@@ -97,6 +97,14 @@ fold_column(EtlOverlap *overlap, RowHash *row, int i, Datum value)
 		row->key = fold(row->key, column->attnum * 31, text);
 }
 
+/* fold_deleted makes a deleted row another one than the same row before; its key stays. */
+static void
+fold_deleted(RowHash *row, bool deleted)
+{
+	if (deleted)
+		row->image = fold(row->image, 0, "d");
+}
+
 /* keep_row takes a row of the raw table, in the order of the batches: the last form of a key wins. */
 static void
 keep_row(TupleTableSlot *slot, void *arg)
@@ -111,6 +119,7 @@ keep_row(TupleTableSlot *slot, void *arg)
 	for (int i = 0; i < overlap->n; i++)
 		if (!slot->tts_isnull[i])
 			fold_column(overlap, &row, i, slot->tts_values[i]);
+	fold_deleted(&row, DatumGetBool(slot->tts_values[overlap->n]));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(overlap->row_context);
 	if (overlap->table->members < MAX_KEPT)
@@ -142,7 +151,8 @@ is_key(const EtlTask *task, const char *name)
 static bool
 is_own(const char *name)
 {
-	return strcmp(name, ETL_RAW_BATCH) == 0 || strcmp(name, ETL_RAW_LOADED_AT) == 0 || strcmp(name, ETL_RAW_OP) == 0;
+	return strcmp(name, ETL_RAW_BATCH) == 0 || strcmp(name, ETL_RAW_LOADED_AT) == 0 || strcmp(name, ETL_RAW_OP) == 0 ||
+		   strcmp(name, ETL_RAW_EXTRA) == 0;
 }
 
 /* list_columns fills the columns of the raw table that are compared, and returns them as a select list. */
@@ -190,15 +200,15 @@ map_columns(EtlOverlap *overlap, const EtlRawMap *map)
 	}
 }
 
-/* set_cursor keeps the watermark as a value of the cursor's type. */
+/* set_cursor keeps the highest value as a value of the cursor's type. */
 static void
-set_cursor(EtlOverlap *overlap, const EtlColumn *cursor, const char *watermark)
+set_cursor(EtlOverlap *overlap, const EtlColumn *cursor, const char *reached)
 {
 	Oid input;
 	Oid ioparam;
 
 	getTypeInputInfo(cursor->type, &input, &ioparam);
-	overlap->watermark = OidInputFunctionCall(input, pstrdup(watermark), ioparam, -1);
+	overlap->reached = OidInputFunctionCall(input, pstrdup(reached), ioparam, -1);
 	overlap->compare = &lookup_type_cache(cursor->type, TYPECACHE_CMP_PROC_FINFO)->cmp_proc_finfo;
 	overlap->collation = cursor->collation;
 }
@@ -217,7 +227,7 @@ counted_only(const EtlOverlap *overlap, const EtlReadRequest *request, int64 fir
 
 /* etl_overlap_open reads the raw table's rows of this extract's batches that reach the lower bound. */
 EtlOverlap *
-etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *watermark)
+etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *reached)
 {
 	const EtlColumn *cursor = etl_relation_column(request->source, request->task->cursor_column);
 	EtlOverlap *overlap = palloc0(sizeof(EtlOverlap));
@@ -232,23 +242,23 @@ etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *watermark)
 	overlap->has_key = request->task->primary_key.n > 0;
 	list = list_columns(overlap, request, raw);
 	map_columns(overlap, request->map);
-	set_cursor(overlap, cursor, watermark);
+	set_cursor(overlap, cursor, reached);
 	overlap->table = kept_create(CurrentMemoryContext, 1024, NULL);
 	overlap->row_context = AllocSetContextCreate(CurrentMemoryContext, "etl overlap row", ALLOCSET_DEFAULT_SIZES);
-	(void) etl_stream_query(psprintf("SELECT %s FROM %s WHERE %s >= '%s'::timestamptz AND %s >= " INT64_FORMAT
-									 " AND %s >= %s%s ORDER BY %s",
-									 list, request->task->target, ETL_RAW_LOADED_AT,
-									 timestamptz_to_str(reach.loaded_from), ETL_RAW_BATCH, reach.first,
-									 quote_identifier(cursor->name), etl_value_literal(cursor->type, request->lower),
-									 counted_only(overlap, request, reach.first), ETL_RAW_BATCH),
-							keep_row, overlap);
+	(void) etl_stream_query(
+		psprintf("SELECT %s, " ETL_RAW_OP " = 'd' FROM %s WHERE %s >= '%s'::timestamptz AND %s >= " INT64_FORMAT
+				 " AND %s >= %s%s ORDER BY %s",
+				 list, request->task->target, ETL_RAW_LOADED_AT, timestamptz_to_str(reach.loaded_from), ETL_RAW_BATCH,
+				 reach.first, quote_identifier(cursor->name), etl_value_literal(cursor->type, request->lower),
+				 counted_only(overlap, request, reach.first), ETL_RAW_BATCH),
+		keep_row, overlap);
 	AtEOXact_GUC(false, level);
 	return overlap;
 }
 
 /* etl_overlap_has looks a row up; without a primary key it uses up one of the equal rows. */
 bool
-etl_overlap_has(EtlOverlap *overlap, TupleTableSlot *slot)
+etl_overlap_has(EtlOverlap *overlap, TupleTableSlot *slot, bool deleted)
 {
 	MemoryContext old;
 	RowHash row = {0, 0};
@@ -256,12 +266,13 @@ etl_overlap_has(EtlOverlap *overlap, TupleTableSlot *slot)
 
 	if (slot->tts_isnull[overlap->n_map] ||
 		DatumGetInt32(FunctionCall2Coll(overlap->compare, overlap->collation, slot->tts_values[overlap->n_map],
-										overlap->watermark)) > 0)
+										overlap->reached)) > 0)
 		return false;
 	old = MemoryContextSwitchTo(overlap->row_context);
 	for (int i = 0; i < overlap->n; i++)
 		if (overlap->of_map[i] >= 0 && !slot->tts_isnull[overlap->of_map[i]])
 			fold_column(overlap, &row, i, slot->tts_values[overlap->of_map[i]]);
+	fold_deleted(&row, deleted);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(overlap->row_context);
 	kept = kept_lookup(overlap->table, row.key);

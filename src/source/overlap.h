@@ -14,13 +14,13 @@
 typedef struct EtlOverlap EtlOverlap;
 
 /*
- * Reads what the raw table has at and above request->lower; watermark is the highest value that can be there. NULL when
+ * Reads what the raw table has at and above request->lower; reached is the highest value that can be there. NULL when
  * there is nothing. Allocates in the current memory context, at most about 100 MB.
  */
-extern EtlOverlap *etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *watermark);
+extern EtlOverlap *etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *reached);
 
 /* Whether the row in the slot (the map's columns, then the cursor) is there already in its present form. */
-extern bool etl_overlap_has(EtlOverlap *overlap, TupleTableSlot *slot);
+extern bool etl_overlap_has(EtlOverlap *overlap, TupleTableSlot *slot, bool deleted);
 
 /* Whether the raw table had more rows than could be kept: some rows may be appended twice. */
 extern bool etl_overlap_is_full(const EtlOverlap *overlap);

@@ -77,46 +77,84 @@ append_keyset(StringInfo sql, const EtlPage *page, int *n)
 	appendStringInfoChar(sql, ')');
 }
 
+/* append_cursor_bounds appends the conditions on the cursor; null_too puts an alternative beside them. */
+static void
+append_cursor_bounds(StringInfo sql, const EtlPage *page, int *n)
+{
+	bool bounded = page->lower != NULL || page->below != NULL;
+
+	if (!bounded)
+		return;
+	append_and(sql, n);
+	appendStringInfoString(sql, page->null_too ? "(" : "");
+	if (page->lower)
+		append_comparison(sql, page, page->cursor, ">=", page->lower);
+	if (page->below)
+	{
+		appendStringInfoString(sql, page->lower ? " AND " : "");
+		append_comparison(sql, page, page->cursor, "<", page->below);
+	}
+	if (!page->null_too)
+		return;
+	appendStringInfoString(sql, " OR ");
+	append_reference(sql, page, page->cursor);
+	appendStringInfoString(sql, " IS NULL)");
+}
+
+/* append_is_null appends relation.column IS [NOT] NULL. */
+static void
+append_is_null(StringInfo sql, const EtlPage *page, const EtlColumn *column, bool is_null, int *n)
+{
+	append_and(sql, n);
+	append_reference(sql, page, column);
+	appendStringInfoString(sql, is_null ? " IS NULL" : " IS NOT NULL");
+}
+
+/* append_limit appends an upper limit for the first order column. */
+static void
+append_limit(StringInfo sql, const EtlPage *page, const char *limit, int *n)
+{
+	if (limit == NULL)
+		return;
+	append_and(sql, n);
+	append_comparison(sql, page, page->order[0], "<=", limit);
+}
+
 /* append_where appends all conditions of the page. The filter ends with a newline: it may end with a comment. */
 static void
 append_where(StringInfo sql, const EtlPage *page)
 {
+	bool leads = page->n_order > 0 && page->cursor == page->order[0];
 	int n = 0;
 
-	if (page->task->filter)
+	if (page->filter)
 	{
 		append_and(sql, &n);
-		appendStringInfo(sql, "(%s\n)", page->task->filter);
+		appendStringInfo(sql, "(%s\n)", page->filter);
 	}
 	if (page->null_cursors)
-	{
-		append_and(sql, &n);
-		append_reference(sql, page, page->cursor);
-		appendStringInfoString(sql, " IS NULL");
-	}
+		append_is_null(sql, page, page->cursor, true, &n);
+	else if (page->not_null && !page->cursor->not_null)
+		append_is_null(sql, page, page->cursor, false, &n);
 	if (page->last && page->n_order > 0)
+	{
+		EtlPage rest = *page;
+
 		append_keyset(sql, page, &n);
-	else if (page->lower)
-	{
-		append_and(sql, &n);
-		append_comparison(sql, page, page->cursor, ">=", page->lower);
+		if (leads)
+			rest.lower = NULL;
+		if (!page->null_cursors)
+			append_cursor_bounds(sql, &rest, &n);
 	}
-	else if (page->n_order > 0 && !page->null_cursors && !page->order[0]->not_null)
+	else
 	{
-		append_and(sql, &n);
-		append_reference(sql, page, page->order[0]);
-		appendStringInfoString(sql, " IS NOT NULL");
+		if (!page->null_cursors)
+			append_cursor_bounds(sql, page, &n);
+		if (page->n_order > 0 && !page->null_cursors && !page->order[0]->not_null && !(leads && page->lower))
+			append_is_null(sql, page, page->order[0], false, &n);
 	}
-	if (page->below)
-	{
-		append_and(sql, &n);
-		append_comparison(sql, page, page->cursor, "<", page->below);
-	}
-	if (page->upper)
-	{
-		append_and(sql, &n);
-		append_comparison(sql, page, page->order[0], "<=", page->upper);
-	}
+	append_limit(sql, page, page->upper, &n);
+	append_limit(sql, page, page->until, &n);
 }
 
 /* etl_page_select builds the query for the rows. */
@@ -134,6 +172,8 @@ etl_page_select(const EtlPage *page)
 		appendStringInfoString(&sql, ", ");
 		append_reference(&sql, page, page->cursor);
 	}
+	if (page->deleted)
+		appendStringInfo(&sql, ", (%s\n) IS TRUE", page->deleted);
 	for (int i = 0; i < page->n_order; i++)
 	{
 		appendStringInfoString(&sql, ", ");
@@ -160,6 +200,30 @@ etl_page_count(const EtlPage *page)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT count(*) FROM %s", page->source->name);
 	append_where(&sql, page);
+	return sql.data;
+}
+
+/* etl_page_edges builds the query for the ends of a column. */
+char *
+etl_page_edges(const EtlPage *page, const EtlColumn *column, const char *from)
+{
+	EtlPage all = *page;
+	StringInfoData sql;
+	const char *name;
+
+	all.n_order = 0;
+	all.last = NULL;
+	initStringInfo(&sql);
+	append_reference(&sql, page, column);
+	name = pstrdup(sql.data);
+	resetStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT count(*), min(%s)::text, max(%s)::text FROM %s", name, name, page->source->name);
+	append_where(&sql, &all);
+	if (from)
+	{
+		appendStringInfo(&sql, " %s ", strstr(sql.data, " WHERE ") ? "AND" : "WHERE");
+		append_comparison(&sql, page, column, ">=", from);
+	}
 	return sql.data;
 }
 

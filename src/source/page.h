@@ -14,25 +14,34 @@
 
 typedef struct EtlPage
 {
-	const EtlTask *task;
 	const EtlSource *source;
 	const EtlRawMap *map;
+	const char *filter;		 /* SQL condition, or NULL */
+	const char *deleted;	 /* SQL condition delivered as a column, or NULL */
 	const EtlColumn *cursor; /* NULL: none */
 	const char *lower;		 /* cursor >= lower, or NULL */
 	const char *below;		 /* cursor < below, or NULL */
 	const char *upper;		 /* order[0] <= upper, or NULL */
+	const char *until;		 /* the same for the end of a key range */
 	bool null_cursors;		 /* the rows whose cursor is NULL, and only those */
+	bool null_too;			 /* the rows within the bounds or whose cursor is NULL */
+	bool not_null;			 /* no rows whose cursor is NULL */
 	int n_order;			 /* 0: all in one piece, in any order */
 	const EtlColumn **order;
 	char **last; /* values of order in the last row taken; NULL: from the start */
 	int limit;	 /* 0: none */
 } EtlPage;
 
-/* The query for the page's rows: the mapped columns, then the cursor (if any), then the order columns. */
+/*
+ * The query for the page's rows: the mapped columns, then the cursor (if any), then deleted (if any), then the
+ * order columns. */
 extern char *etl_page_select(const EtlPage *page);
 
 /* The number of rows within the same bounds, without limit. */
 extern char *etl_page_count(const EtlPage *page);
+
+/* count(*), min and max of a column within the same bounds; column >= from if from is not NULL. */
+extern char *etl_page_edges(const EtlPage *page, const EtlColumn *column, const char *from);
 
 /* The highest value of order[0] in the source. */
 extern char *etl_page_max(const EtlPage *page);

@@ -20,6 +20,7 @@
 #include "catalog/spi.h"
 #include "errors.h"
 #include "miscadmin.h"
+#include "source/held.h"
 #include "source/page.h"
 #include "source/plan_probe.h"
 #include "source/reader.h"
@@ -37,18 +38,6 @@
 #define MYSQL_RESULT_BYTES (64 * 1024 * 1024)
 #define MYSQL_FIRST_ROWS 10000
 
-/* A value of the row that was read last, and how to copy and print it. */
-typedef struct Held
-{
-	bool byval;
-	int16 typlen;
-	Oid output;
-	bool isnull;
-	Datum value;
-	char *buffer; /* for types passed by reference */
-	Size size;
-} Held;
-
 typedef struct QueryReader
 {
 	EtlReader base;
@@ -62,51 +51,16 @@ typedef struct QueryReader
 	int64 width;		/* average bytes of a row so far */
 
 	FmgrInfo *compare; /* of the cursor type */
-	Held highest;	   /* cursor */
-	Held *held;		   /* order columns of the last row taken */
+	EtlHeld highest;   /* cursor */
+	EtlHeld *held;	   /* order columns of the last row taken */
 	int64 rows;		   /* of this batch */
+	int64 null_cursors;
 	int64 bytes;
 	bool more; /* the row behind the batch was seen */
 	EtlRowSink *sink;
 	char *first_sql;
 	const char *note;
 } QueryReader;
-
-/* hold_type prepares a Held for values of a type. */
-static void
-hold_type(Held *held, Oid type)
-{
-	bool varlena;
-
-	memset(held, 0, sizeof(*held));
-	held->isnull = true;
-	get_typlenbyval(type, &held->typlen, &held->byval);
-	getTypeOutputInfo(type, &held->output, &varlena);
-}
-
-/* hold copies a value; the buffer grows to the longest one and is used again. */
-static void
-hold(Held *held, Datum value, bool isnull, MemoryContext context)
-{
-	Size size;
-
-	held->isnull = isnull;
-	if (isnull || held->byval)
-	{
-		held->value = value;
-		return;
-	}
-	if (held->typlen == -1)
-		value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
-	size = datumGetSize(value, false, held->typlen);
-	if (size > held->size)
-	{
-		held->size = Max(size * 2, 64);
-		held->buffer = MemoryContextAlloc(context, held->size);
-	}
-	memcpy(held->buffer, DatumGetPointer(value), size);
-	held->value = PointerGetDatum(held->buffer);
-}
 
 /* orders_safely says whether a foreign source and this server agree on the order of a type's values. */
 static bool
@@ -143,9 +97,9 @@ fill_order(QueryReader *reader, bool with_cursor)
 	for (int i = 0; i < key->n; i++)
 		if (page->cursor == NULL || strcmp(key->name[i], page->cursor->name) != 0)
 			page->order[page->n_order++] = etl_relation_column(request->source, key->name[i]);
-	reader->held = palloc(sizeof(Held) * Max(page->n_order, 1));
+	reader->held = palloc0(sizeof(EtlHeld) * Max(page->n_order, 1));
 	for (int i = 0; i < page->n_order; i++)
-		hold_type(&reader->held[i], page->order[i]->type);
+		etl_held_prepare(&reader->held[i], page->order[i]->type);
 	page->last = NULL;
 }
 
@@ -176,7 +130,7 @@ decide_paging(QueryReader *reader)
 		read_whole(reader, NULL);
 		return;
 	}
-	fill_order(reader, true);
+	fill_order(reader, !reader->base.request.by_key);
 	for (int i = 0; facts.foreign && i < page->n_order; i++)
 		if (!orders_safely(page->order[i]->type))
 		{
@@ -217,6 +171,22 @@ begin_reading(const EtlTask *task)
 	return level;
 }
 
+/* set_nulls decides when the rows without a cursor are read: in cursor order after the others, else among them. */
+static void
+set_nulls(QueryReader *reader)
+{
+	const EtlReadRequest *request = &reader->base.request;
+	EtlPage *page = &reader->page;
+	bool cursor_leads = page->n_order > 0 && page->order[0] == page->cursor;
+
+	if (page->n_order > 0 && !page->order[0]->not_null && (request->null_cursors || !cursor_leads))
+		reader->nulls_to_read = request->until == NULL;
+	if (page->cursor == NULL || cursor_leads)
+		return;
+	page->not_null = !request->null_cursors && page->lower == NULL && page->below == NULL;
+	page->null_too = request->null_cursors;
+}
+
 /* set_up fills a reader in; all in the request's context. */
 static void
 set_up(QueryReader *reader, const EtlReadRequest *request)
@@ -224,7 +194,9 @@ set_up(QueryReader *reader, const EtlReadRequest *request)
 	EtlPage *page = &reader->page;
 	int level = begin_reading(request->task);
 
-	page->task = request->task;
+	page->filter = request->filter;
+	page->deleted = request->deleted;
+	page->until = request->until;
 	page->source = request->source;
 	page->map = request->map;
 	page->lower = request->lower;
@@ -232,20 +204,26 @@ set_up(QueryReader *reader, const EtlReadRequest *request)
 	if (request->task->cursor_column)
 	{
 		page->cursor = etl_relation_column(request->source, request->task->cursor_column);
-		hold_type(&reader->highest, page->cursor->type);
+		etl_held_prepare(&reader->highest, page->cursor->type);
 		reader->compare = &lookup_type_cache(page->cursor->type, TYPECACHE_CMP_PROC_FINFO)->cmp_proc_finfo;
 	}
 	decide_paging(reader);
 	find_upper(reader);
 	for (int i = 0; i < request->source->n; i++)
 		reader->mysql_stores |= reader->mysql && request->source->column[i].type == TEXTOID;
-	reader->nulls_to_read = page->n_order > 0 && page->lower == NULL && !page->order[0]->not_null;
+	set_nulls(reader);
+	if (request->by_key && request->after && page->n_order > 0)
+	{
+		page->last = palloc(sizeof(char *) * page->n_order);
+		for (int i = 0; i < page->n_order; i++)
+			page->last[i] = pstrdup(request->after[i]);
+	}
 	AtEOXact_GUC(false, level);
 }
 
 /* query_open starts a read. */
 static EtlReader *
-query_open(const EtlReadRequest *request)
+query_open(const EtlReadRequest *request, const char **why_not)
 {
 	MemoryContext old = MemoryContextSwitchTo(request->context);
 	QueryReader *reader = palloc0(sizeof(QueryReader));
@@ -257,13 +235,6 @@ query_open(const EtlReadRequest *request)
 	set_up(reader, request);
 	MemoryContextSwitchTo(old);
 	return &reader->base;
-}
-
-/* print returns a held value as text. */
-static char *
-print(const Held *held)
-{
-	return OidOutputFunctionCall(held->output, held->value);
 }
 
 /* refuse_null_key reports a key column that is NULL: the row could not be found again after a cut. */
@@ -284,7 +255,7 @@ same_key(QueryReader *reader, TupleTableSlot *slot, int first)
 {
 	for (int i = 0; i < reader->page.n_order; i++)
 	{
-		Held *held = &reader->held[i];
+		EtlHeld *held = &reader->held[i];
 		Oid type = reader->page.order[i]->type;
 		TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO);
 
@@ -308,7 +279,8 @@ see_next(QueryReader *reader, TupleTableSlot *slot, int first)
 		(errcode(ERRCODE_UNIQUE_VIOLATION),
 		 errmsg("primary_key does not identify a row of source %s", reader->page.source->name),
 		 errdetail("Two rows have the same value (%s) in column \"%s\" and equal values in all columns of the key.",
-				   print(&reader->held[reader->page.n_order - 1]), reader->page.order[reader->page.n_order - 1]->name),
+				   etl_held_print(&reader->held[reader->page.n_order - 1]),
+				   reader->page.order[reader->page.n_order - 1]->name),
 		 errhint("Name all columns of the key as primary_key, or leave primary_key out: the source is then read in one"
 				 " piece.")));
 }
@@ -323,10 +295,13 @@ take_cursor(QueryReader *reader, Datum value, bool isnull)
 	const EtlColumn *cursor = reader->page.cursor;
 
 	if (isnull || !etl_value_is_finite(cursor->type, value))
-		return reader->page.lower == NULL;
+	{
+		reader->null_cursors++;
+		return reader->base.request.null_cursors;
+	}
 	if (reader->highest.isnull ||
 		DatumGetInt32(FunctionCall2Coll(reader->compare, cursor->collation, value, reader->highest.value)) > 0)
-		hold(&reader->highest, value, false, reader->base.request.context);
+		etl_held_keep(&reader->highest, value, false, reader->base.request.context);
 	return true;
 }
 
@@ -353,7 +328,8 @@ take_row(TupleTableSlot *slot, void *arg)
 {
 	QueryReader *reader = arg;
 	EtlPage *page = &reader->page;
-	int first = page->map->n + (page->cursor ? 1 : 0);
+	int after_map = page->map->n + (page->cursor ? 1 : 0);
+	int first = after_map + (page->deleted ? 1 : 0);
 	bool wanted = true;
 
 	slot_getallattrs(slot);
@@ -366,15 +342,15 @@ take_row(TupleTableSlot *slot, void *arg)
 	{
 		if (slot->tts_isnull[first + i])
 			refuse_null_key(reader, page->order[i]);
-		hold(&reader->held[i], slot->tts_values[first + i], false, reader->base.request.context);
+		etl_held_keep(&reader->held[i], slot->tts_values[first + i], false, reader->base.request.context);
 	}
-	if (page->cursor && !take_cursor(reader, slot->tts_values[first - 1], slot->tts_isnull[first - 1]))
+	if (page->cursor && !take_cursor(reader, slot->tts_values[after_map - 1], slot->tts_isnull[after_map - 1]))
 		wanted = false;
 	if (reader->mysql_stores)
 		reader->bytes += row_width(reader, slot);
 	reader->rows++;
 	if (wanted)
-		reader->sink->put(reader->sink, slot);
+		reader->sink->put(reader->sink, slot, page->deleted && DatumGetBool(slot->tts_values[after_map]));
 }
 
 /* count_rows asks the source how many rows lie within the page's bounds. */
@@ -421,7 +397,7 @@ keep_last(QueryReader *reader)
 	{
 		if (page->last[i])
 			pfree(page->last[i]);
-		page->last[i] = print(&reader->held[i]);
+		page->last[i] = etl_held_print(&reader->held[i]);
 	}
 	MemoryContextSwitchTo(old);
 }
@@ -538,6 +514,7 @@ query_next_batch(EtlReader *base, EtlRowSink *sink)
 	if (reader->foreign && reader->page.n_order > 0)
 		etl_plan_leave_sorting();
 	reader->rows = 0;
+	reader->null_cursors = 0;
 	reader->bytes = 0;
 	reader->more = false;
 	reader->sink = sink;
@@ -559,9 +536,47 @@ query_state(EtlReader *base, EtlReadState *state)
 
 	etl_value_pin_settings();
 	state->rows = reader->rows;
-	state->cursor_to = reader->highest.isnull ? NULL : print(&reader->highest);
+	state->null_cursors = reader->null_cursors;
+	state->last_key = reader->base.request.by_key && reader->rows > 0 ? reader->page.last : NULL;
+	state->cursor_to = reader->highest.isnull ? NULL : etl_held_print(&reader->highest);
 	state->sql = reader->first_sql;
 	state->note = reader->note;
+	AtEOXact_GUC(false, level);
+}
+
+/* Where the answer of query_edges goes. */
+typedef struct EdgesAnswer
+{
+	EtlEdges *edges;
+	MemoryContext context;
+} EdgesAnswer;
+
+/* take_edges copies the answer. */
+static void
+take_edges(TupleTableSlot *slot, void *arg)
+{
+	EdgesAnswer *answer = arg;
+	EtlEdges *edges = answer->edges;
+	MemoryContext old = MemoryContextSwitchTo(answer->context);
+
+	slot_getallattrs(slot);
+	edges->count = DatumGetInt64(slot->tts_values[0]);
+	edges->min = slot->tts_isnull[1] ? NULL : TextDatumGetCString(slot->tts_values[1]);
+	edges->max = slot->tts_isnull[2] ? NULL : TextDatumGetCString(slot->tts_values[2]);
+	MemoryContextSwitchTo(old);
+}
+
+/* query_edges asks for the ends of a column. */
+static void
+query_edges(EtlReader *base, const EtlColumn *column, const char *from, EtlEdges *edges)
+{
+	QueryReader *reader = (QueryReader *) base;
+	MemoryContext caller = CurrentMemoryContext;
+	EdgesAnswer answer = {edges, caller};
+	int level = begin_reading(base->request.task);
+
+	memset(edges, 0, sizeof(*edges));
+	(void) etl_stream_query(etl_page_edges(&reader->page, column, from), take_edges, &answer);
 	AtEOXact_GUC(false, level);
 }
 
@@ -577,5 +592,6 @@ const EtlReaderRoutine etl_query_reader = {
 	.open = query_open,
 	.next_batch = query_next_batch,
 	.state = query_state,
+	.edges = query_edges,
 	.close = query_close,
 };

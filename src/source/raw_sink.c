@@ -52,7 +52,7 @@ struct EtlRawSink
 	AttrNumber op_att;
 	Datum batch_id;
 	Datum loaded_at;
-	Datum op;
+	Datum op[2]; /* present, deleted */
 	int64 rows;
 	int64 bytes;
 };
@@ -126,7 +126,8 @@ etl_raw_sink_open(Oid raw, const EtlRawMap *map, int64 batch_id, TimestampTz loa
 	sink->op_att = get_attnum(RelationGetRelid(sink->leaf), ETL_RAW_OP);
 	sink->batch_id = Int64GetDatum(batch_id);
 	sink->loaded_at = TimestampTzGetDatum(loaded_at);
-	sink->op = CStringGetTextDatum("u");
+	sink->op[false] = CStringGetTextDatum("u");
+	sink->op[true] = CStringGetTextDatum("d");
 	return sink;
 }
 
@@ -168,7 +169,7 @@ next_slot(EtlRawSink *sink)
 
 /* fill_slot sets the columns of a raw row. */
 static void
-fill_slot(const EtlRawSink *sink, TupleTableSlot *row, TupleTableSlot *source)
+fill_slot(const EtlRawSink *sink, TupleTableSlot *row, TupleTableSlot *source, bool deleted)
 {
 	memset(row->tts_isnull, true, row->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < sink->n_map; i++)
@@ -180,7 +181,7 @@ fill_slot(const EtlRawSink *sink, TupleTableSlot *row, TupleTableSlot *source)
 	row->tts_isnull[sink->batch_att - 1] = false;
 	row->tts_values[sink->loaded_att - 1] = sink->loaded_at;
 	row->tts_isnull[sink->loaded_att - 1] = false;
-	row->tts_values[sink->op_att - 1] = sink->op;
+	row->tts_values[sink->op_att - 1] = sink->op[deleted];
 	row->tts_isnull[sink->op_att - 1] = false;
 	ExecStoreVirtualTuple(row);
 }
@@ -203,14 +204,14 @@ tuple_bytes(HeapTuple tuple, TupleTableSlot *row)
 
 /* etl_raw_sink_put buffers a row as a tuple of its own. */
 void
-etl_raw_sink_put(EtlRawSink *sink, TupleTableSlot *slot)
+etl_raw_sink_put(EtlRawSink *sink, TupleTableSlot *slot, bool deleted)
 {
 	TupleTableSlot *row = next_slot(sink);
 	HeapTuple tuple;
 	bool must_free;
 
 	slot_getallattrs(slot);
-	fill_slot(sink, row, slot);
+	fill_slot(sink, row, slot, deleted);
 	row->tts_tableOid = RelationGetRelid(sink->leaf);
 	if (sink->leaf->rd_att->constr)
 		ExecConstraints(sink->result, row, sink->estate);

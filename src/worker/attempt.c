@@ -10,18 +10,20 @@
 #include "miscadmin.h"
 #include "fault.h"
 #include "pgstat.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "worker/attempt.h"
 
 /*
- * etl_attempt_step commits what was done so far together with its counts, and opens the next step. In an inline run the
- * step only becomes visible to what follows. Errors: ZE004 if the attempt is no longer the current one, so that a
- * worker that was given up as dead cannot commit.
+ * etl_attempt_pause commits what was done so far together with its counts. In an inline run the step only becomes
+ * visible to what follows. Errors: ZE004 if the attempt is no longer the current one, so that a worker that was given up
+ * as dead cannot commit.
  */
 void
-etl_attempt_step(EtlAttempt *attempt)
+etl_attempt_pause(EtlAttempt *attempt)
 {
 	/* See finish() in executor.c. */
 	CHECK_FOR_INTERRUPTS();
@@ -40,8 +42,73 @@ etl_attempt_step(EtlAttempt *attempt)
 	ETL_FAULT("after_commit");
 	/* Without this, autovacuum would not learn of the rows before the worker ends. */
 	pgstat_report_stat(true);
+}
+
+/* etl_attempt_resume opens the next step. */
+void
+etl_attempt_resume(EtlAttempt *attempt)
+{
+	if (attempt->is_inline)
+		return;
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+/* etl_attempt_step goes from one step to the next. */
+void
+etl_attempt_step(EtlAttempt *attempt)
+{
+	etl_attempt_pause(attempt);
+	etl_attempt_resume(attempt);
+}
+
+/* etl_attempt_count looks the name up by its text. */
+void
+etl_attempt_count(EtlAttempt *attempt, const char *name, int64 n)
+{
+	MemoryContext old;
+	EtlTally *tally;
+	ListCell *cell;
+
+	if (n == 0)
+		return;
+	foreach (cell, attempt->tally)
+	{
+		tally = lfirst(cell);
+		if (strcmp(tally->name, name) == 0)
+		{
+			tally->n += n;
+			return;
+		}
+	}
+	old = MemoryContextSwitchTo(attempt->context);
+	tally = palloc(sizeof(EtlTally));
+	tally->name = name;
+	tally->n = n;
+	attempt->tally = lappend(attempt->tally, tally);
+	MemoryContextSwitchTo(old);
+}
+
+/* etl_attempt_details makes the object. */
+Jsonb *
+etl_attempt_details(const EtlAttempt *attempt)
+{
+	StringInfoData text;
+	ListCell *cell;
+
+	if (attempt->tally == NIL)
+		return NULL;
+	initStringInfo(&text);
+	foreach (cell, attempt->tally)
+	{
+		const EtlTally *tally = lfirst(cell);
+
+		appendStringInfoString(&text, text.len ? ", " : "{");
+		escape_json(&text, tally->name);
+		appendStringInfo(&text, ": " INT64_FORMAT, tally->n);
+	}
+	appendStringInfoChar(&text, '}');
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data)));
 }
 
 /* etl_attempt_note adds a sentence to what the attempt wants a person to know. */

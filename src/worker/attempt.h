@@ -13,6 +13,7 @@
 
 #include "etl_ext.h"
 #include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
 
 typedef struct EtlCounts
 {
@@ -40,12 +41,34 @@ typedef struct EtlAttempt
 	/* What the work leaves behind; written to etl.task_run at each step. Strings live in context. */
 	EtlCounts counts;
 	const char *reader; /* extract: which reader fetched the rows */
+	const char *reader_reason;
 	const char *sql;	/* main statement */
 	StringInfo message; /* what a person should know; may be empty */
+	List *tally;		/* of EtlTally: what was counted by name, for etl.task_run.details */
 } EtlAttempt;
+
+/* Something that was counted: rows without a cursor, values that had to be changed. */
+typedef struct EtlTally
+{
+	const char *name;
+	int64 n;
+} EtlTally;
 
 /* Commits what was done so far with the counts (fenced: ZE004 if the attempt is no longer current) and goes on. */
 extern void etl_attempt_step(EtlAttempt *attempt);
+
+/*
+ * Ends the step without beginning another: no transaction is open until etl_attempt_resume, so that a wait for the
+ * network holds no snapshot. Inline both do nothing: everything is one transaction of the caller's.
+ */
+extern void etl_attempt_pause(EtlAttempt *attempt);
+extern void etl_attempt_resume(EtlAttempt *attempt);
+
+/* Adds n to what is counted under a name; the name must live as long as the attempt (a string constant). */
+extern void etl_attempt_count(EtlAttempt *attempt, const char *name, int64 n);
+
+/* What was counted, as an object {name: number}; NULL: nothing. */
+extern Jsonb *etl_attempt_details(const EtlAttempt *attempt);
 
 /* Adds a sentence to attempt->message. */
 extern void etl_attempt_note(EtlAttempt *attempt, const char *format, ...) pg_attribute_printf(2, 3);

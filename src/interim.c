@@ -1,0 +1,45 @@
+/* interim.c: empty weak versions of what the headers promise; each goes when the real one comes. */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "source/extract_run.h"
+#include "source/project.h"
+#include "source/remote_page.h"
+
+#define WEAK __attribute__((weak))
+
+/* helper A */
+WEAK EtlRemote *etl_remote_make(const EtlSource *source, const char **why_not) { *why_not = "not built"; return NULL; }
+WEAK void etl_remote_connect(EtlRemote *remote) {}
+WEAK int64 etl_remote_query(EtlRemote *remote, const char *sql, int n, EtlRemoteRow row, void *arg) { return 0; }
+WEAK char **etl_remote_row(EtlRemote *remote, const char *sql, int n) { return NULL; }
+WEAK char *etl_remote_literal(const EtlRemote *remote, const char *text) { return NULL; }
+WEAK char *etl_remote_identifier(const EtlRemote *remote, const char *name) { return NULL; }
+WEAK void etl_remote_close(EtlRemote *remote) {}
+static EtlReader *no_open(const EtlReadRequest *request, const char **why_not) { *why_not = "not built"; return NULL; }
+WEAK const EtlReaderRoutine etl_postgres_reader = {.name = "postgres", .open = no_open};
+
+/* helper B */
+#ifdef ETL_WITH_MYSQL
+WEAK const EtlReaderRoutine etl_mysql_reader = {.name = "mysql", .open = no_open};
+WEAK const EtlRemoteRoutine etl_my_remote = {.kind = ETL_REMOTE_MYSQL, .fdw = "mysql_fdw"};
+#endif
+
+/* helper C */
+WEAK void etl_commit_bound_find(EtlExtract *extract) {}
+PG_FUNCTION_INFO_V1(etl_set_watermark);
+WEAK Datum etl_set_watermark(PG_FUNCTION_ARGS) { return (Datum) 0; }
+
+/* helper D */
+WEAK bool etl_whole_is_due(const EtlExtract *extract) { return false; }
+WEAK void etl_whole_run(EtlExtract *extract) {}
+WEAK bool etl_interval_is_due(const EtlExtract *extract) { return false; }
+WEAK void etl_interval_run(EtlExtract *extract) {}
+WEAK void etl_snapshot_group_join(EtlExtract *extract) {}
+
+/* helper E */
+WEAK const char *etl_deletes_condition(const EtlTask *task) { return NULL; }
+WEAK void etl_deletes_compare(EtlExtract *extract) {}
+
+/* helper F */
+WEAK void etl_drift_check(EtlExtract *extract) {}

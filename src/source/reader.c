@@ -1,0 +1,89 @@
+/*
+ * reader.c
+ *		Which reader serves a request, and what all readers have in common. See reader.h.
+ */
+#include "postgres.h"
+
+#include "errors.h"
+#include "source/reader.h"
+
+/* A reader with a connection of its own, and the wrapper whose tables it serves. */
+typedef struct Native
+{
+	const char *fdw;
+	const EtlReaderRoutine *routine;
+} Native;
+
+static const Native native[] = {
+	{"postgres_fdw", &etl_postgres_reader},
+#ifdef ETL_WITH_MYSQL
+	{"mysql_fdw", &etl_mysql_reader},
+#endif
+};
+
+/* find_native returns the reader for the source's wrapper, or NULL. */
+static const EtlReaderRoutine *
+find_native(const EtlSource *source)
+{
+	for (int i = 0; source->fdw && i < lengthof(native); i++)
+		if (strcmp(native[i].fdw, source->fdw) == 0)
+			return native[i].routine;
+	return NULL;
+}
+
+/* refuse reports that the reader that the task names cannot serve it. */
+static void
+refuse(const EtlReadRequest *request, const char *why)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("reader \"%s\" cannot read source %s", request->task->reader, request->source->name),
+					errdetail("%s.", why), errhint("reader => 'auto' takes another one then.")));
+}
+
+/* etl_reader_open asks the source's own reader first. */
+EtlReader *
+etl_reader_open(const EtlReadRequest *request, const char **reason)
+{
+	const EtlReaderRoutine *routine = find_native(request->source);
+	const char *named = request->task->reader;
+	const char *why = "the source has no reader of its own";
+	EtlReader *reader = NULL;
+
+	if (named && strcmp(named, "query") == 0)
+	{
+		*reason = "the task says so";
+		return etl_query_reader.open(request, &why);
+	}
+	if (routine && request->remote)
+		reader = routine->open(request, &why);
+	else if (routine)
+		why = "there is no connection of our own to the source";
+	*reason = reader ? NULL : why;
+	if (named && strcmp(named, "auto") != 0 && (reader == NULL || strcmp(reader->routine->name, named) != 0))
+		refuse(request, why);
+	return reader ? reader : etl_query_reader.open(request, &why);
+}
+
+/* differs compares two texts of which each may be missing. */
+static bool
+differs(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+}
+
+/* etl_verify_batch compares count and ends. */
+void
+etl_verify_batch(const EtlReadRequest *request, const EtlColumn *column, const EtlEdges *got, const EtlEdges *expected)
+{
+	if (got->count == expected->count && !differs(got->min, expected->min) && !differs(got->max, expected->max))
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_ETL_MISMATCH),
+		 errmsg("what was read from source %s differs from what it counts", request->source->name),
+		 errdetail("Read: %lld rows, \"%s\" from %s to %s. Counted within the same bounds: %lld rows, from %s to %s.",
+				   (long long) got->count, column ? column->name : "", got->min ? got->min : "NULL",
+				   got->max ? got->max : "NULL", (long long) expected->count, expected->min ? expected->min : "NULL",
+				   expected->max ? expected->max : "NULL"),
+		 errhint("Nothing of the chunk was kept; the next attempt reads it again.")));
+}
