@@ -14,6 +14,7 @@
 #include "parser/parser.h"
 #include "source/bounds.h"
 #include "source/extract.h"
+#include "source/extract_options.h"
 #include "source/raw_map.h"
 #include "source/raw_table.h"
 #include "source/relation.h"
@@ -283,6 +284,7 @@ etl_extract_define(EtlTask *task)
 	check_key(task, source);
 	check_order(task, source);
 	check_filter(task, source);
+	etl_extract_check_options(task, source);
 	task->target = resolve_target(task, source);
 	task->source = source->name;
 	task->reads = one_name(task->source);

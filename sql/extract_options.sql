@@ -1,0 +1,23 @@
+-- Options of extracts that do not fit together, or that a source cannot serve.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS etl_ext;
+\pset format unaligned
+\pset tuples_only on
+
+CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  message text;
+  detail text;
+  hint text;
+BEGIN
+  EXECUTE statement;
+  RAISE EXCEPTION 'not refused';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+  RETURN concat_ws(E'\n', SQLSTATE || ': ' || message, '  detail: ' || nullif(detail, ''), '  hint: ' || nullif(hint, ''));
+END
+$$;
+
+CREATE SCHEMA eo;
+CREATE TABLE eo.orders (order_id bigint PRIMARY KEY, amount numeric, is_deleted boolean, updated_at timestamptz NOT NULL);
+SELECT etl.create_pipeline('eo') > 0;

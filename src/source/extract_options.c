@@ -1,0 +1,13 @@
+/*
+ * extract_options.c
+ *		Checks the options of an extract that go beyond names and types. See extract_options.h.
+ */
+#include "postgres.h"
+
+#include "source/extract_options.h"
+
+/* etl_extract_check_options is called at definition time, with cursor and key already checked. */
+void
+etl_extract_check_options(const EtlTask *task, const EtlSource *source)
+{
+}
