@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine waiting load memory demo (default: all)
+#   test/bench/run.sh [PART...]    parts: engine waiting extract large load memory demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -8,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting load memory demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load memory demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -129,12 +129,132 @@ watch_memory() {
 
 part_memory() {
 	query -f "$BENCH/memory.sql" >/dev/null
+	rm -f "$WORK/done"
 	watch_memory "$WORK/done" >"$WORK/memory" &
 	local watcher=$!
 	seconds_of "SELECT etl.run_pipeline('memory')" >/dev/null
 	: >"$WORK/done"
 	wait $watcher
 	line "private memory of an executor, 4M rows of 400 bytes, MB" "$(cat "$WORK/memory")" "under 256"
+}
+
+# add_extract NAME SOURCE defines the pipeline of one extract.
+add_extract() {
+	query -c "SELECT etl.create_pipeline('$1')" -c "SELECT etl.add_extract('$1', 'lines', source => '$2', target => 'raw.$1',
+		cursor_column => 'updated_at', primary_key => '{line_id}', lag => '0')" >/dev/null
+}
+
+# drop_extract NAME removes it with its raw table.
+drop_extract() {
+	query -c "SELECT etl.drop_pipeline('$1')" -c "DROP TABLE raw.$1" >/dev/null
+}
+
+# ratio_of A... -- B... prints the median of A / B.
+ratio_of() {
+	local a=() ratio=() i
+	while [ "$1" != -- ]; do
+		a+=("$1")
+		shift
+	done
+	shift
+	for i in "${!a[@]}"; do
+		ratio+=("$(awk -v a="${a[$i]}" -v b="$1" 'BEGIN { printf "%.2f", a / b }')")
+		shift
+	done
+	median "${ratio[@]}"
+}
+
+# extract_sources starts a PostgreSQL server with $1 rows and, with a second argument, MariaDB with 1,000,000.
+extract_sources() {
+	pg_create shop shop </dev/null
+	pg_start shop
+	pg_psql shop -d shop -v rows="$1" -v password="$(secret_of shop)" -f "$BENCH/extract_shop.sql" >/dev/null
+	mariadb_create pay
+	mariadb_start pay
+	mariadb_sql pay <"$BENCH/extract_pay.sql" >/dev/null
+	query -v shop_port="$(port_of shop)" -v password="$(secret_of shop)" -v pay_port="$(port_of pay)" \
+		-f "$BENCH/extract_warehouse.sql" >/dev/null
+}
+
+# pgloader_seconds prints how long pgloader takes for the table of MariaDB.
+pgloader_seconds() {
+	local started=$EPOCHREALTIME
+	(cd "$WORK" && pgloader --with 'create no indexes' "mysql://bench:bench@127.0.0.1:$(port_of pay)/bench" \
+		"postgresql://loader:loader@127.0.0.1:$(port_of bench)/bench") >"$WORK/pgloader.log" 2>&1 ||
+		{ tail -n 20 "$WORK/pgloader.log" >&2; die "pgloader failed"; }
+	awk -v a="$started" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f", b - a }'
+}
+
+# plain_insert NAME measures INSERT ... SELECT from the foreign table.
+plain_insert() {
+	query -c "TRUNCATE plain_$1" -c CHECKPOINT >/dev/null
+	seconds_of "INSERT INTO plain_$1 SELECT * FROM $1.lines"
+}
+
+# own_extract NAME measures the whole run of a first extract.
+own_extract() {
+	add_extract "$1" "$1.lines"
+	query -c CHECKPOINT >/dev/null
+	seconds_of "SELECT etl.run_pipeline('$1')"
+	drop_extract "$1"
+}
+
+part_extract() {
+	local name plain ours loader=() i
+	install_packages pgloader
+	extract_sources 1000000
+	query -c "CREATE ROLE loader LOGIN SUPERUSER PASSWORD 'loader'" >/dev/null
+	for name in shop pay; do
+		plain=()
+		ours=()
+		for ((i = 0; i < ROUNDS; i++)); do
+			plain+=("$(plain_insert $name)")
+			ours+=("$(own_extract $name)")
+			if [ $name = pay ]; then
+				loader+=("$(pgloader_seconds)")
+				query -c "DROP TABLE bench.lines" >/dev/null
+			fi
+		done
+		line "1M rows from $name: INSERT ... SELECT, seconds" "$(median "${plain[@]}")" ""
+		line "1M rows from $name: first extract, whole run, seconds" "$(median "${ours[@]}")" ""
+		line "1M rows from $name: times faster" "$(ratio_of "${plain[@]}" -- "${ours[@]}")" \
+			"at least $([ $name = shop ] && echo 2.2 || echo 2.5)"
+	done
+	line "1M rows from pay: pgloader, seconds" "$(median "${loader[@]}")" ""
+	line "1M rows from pay: times faster than pgloader" "$(ratio_of "${loader[@]}" -- "${ours[@]}")" "over 1"
+}
+
+# watch_source prints the longest that a transaction of etl_ext was open at the source, in ms, until the file $1 appears.
+watch_source() {
+	local most=0 ms
+	while [ ! -e "$1" ]; do
+		ms=$(pg_psql shop -d shop -At -c "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start) * 1000), 0)::int
+			FROM pg_stat_activity WHERE application_name = 'etl_ext' AND xact_start IS NOT NULL")
+		[ "$ms" -le "$most" ] || most=$ms
+		sleep 0.1
+	done
+	echo "$most"
+}
+
+part_large() {
+	local memory source seconds
+	[ -d "$WORK/shop" ] || extract_sources 1
+	pg_psql shop -d shop -c "TRUNCATE lines" -c "INSERT INTO lines SELECT n, n / 3, n % 5000, (n % 100000) / 100.0, 'new', md5(n::text),
+		timestamptz '2026-01-01' + n * interval '1 s', timestamptz '2026-01-02' + n * interval '1 s'
+		FROM generate_series(1, 10000000) AS n" -c "VACUUM ANALYZE lines" >/dev/null
+	add_extract large shop.lines
+	rm -f "$WORK/done"
+	watch_memory "$WORK/done" >"$WORK/memory" &
+	memory=$!
+	watch_source "$WORK/done" >"$WORK/longest" &
+	source=$!
+	seconds=$(seconds_of "SELECT etl.run_pipeline('large')")
+	: >"$WORK/done"
+	wait $memory $source
+	line "10M rows from shop: first extract, seconds" "$seconds" ""
+	line "10M rows from shop: private memory of the executor, MB" "$(cat "$WORK/memory")" "under 128"
+	line "10M rows from shop: longest transaction at the source, ms" "$(cat "$WORK/longest")" "one chunk of 200,000 rows"
+	drop_extract large
 }
 
 part_demo() {
