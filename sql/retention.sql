@@ -122,11 +122,17 @@ INSERT INTO etl.alert_delivery (alert_id, route, owner, try, state, due_at)
 SELECT alert_id, 'r', 'postgres', 1, CASE message WHEN 'fail2' THEN 'pending' ELSE 'sent' END, now() + interval '1 day'
 FROM etl.alert WHERE message IN ('fail1', 'fail2', 'fail15');
 
--- The scheduler deletes a portion at a time beside its runs; alerts come last.
+-- Moves of watermarks: only their age counts.
+INSERT INTO etl.watermark_history (task_id, moved_at, moved_by, type, new_value, reason)
+SELECT t.task_id, now() - d * interval '1 day', 'postgres', 'bigint', d, 'retention'
+FROM etl.task AS t JOIN etl.pipeline AS p USING (pipeline_id), unnest('{100,91,89,1}'::int[]) AS d
+WHERE p.name = 'retention' AND t.task_id = (SELECT min(task_id) FROM etl.task WHERE pipeline_id = p.pipeline_id) ORDER BY d DESC;
+
+-- The scheduler deletes a portion at a time beside its runs; moves of watermarks come last.
 SELECT etl.run_pipeline('retention') > 0;
 DO $$
 BEGIN
-  WHILE EXISTS (SELECT FROM etl.alert WHERE message = 'fail1')
+  WHILE EXISTS (SELECT FROM etl.watermark_history WHERE reason = 'retention' AND new_value = '100')
   LOOP
     PERFORM pg_sleep(0.01);
   END LOOP;
@@ -140,6 +146,7 @@ SELECT params, (SELECT count(*) FROM etl.backfill_chunk AS c WHERE c.backfill_id
 FROM etl.backfill AS b WHERE params ? 'n' ORDER BY 1;
 SELECT string_agg(message, ' ' ORDER BY check_result_id) FROM etl.check_result WHERE check_name IN ('check', 'dropped');
 SELECT string_agg(reason, ' ') FROM etl.quarantine WHERE target = 'x';
+SELECT string_agg(new_value, ' ' ORDER BY move_id) FROM etl.watermark_history WHERE reason = 'retention';
 SELECT string_agg(a.message || coalesce(' ' || d.state, ''), ', ' ORDER BY a.severity, a.alert_id)
 FROM etl.alert AS a LEFT JOIN etl.alert_delivery AS d USING (alert_id) WHERE a.pipeline = 'retention' AND a.severity <> 'recovery';
 

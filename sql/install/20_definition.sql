@@ -203,9 +203,9 @@ COMMENT ON COLUMN etl.alert_route.created_at IS 'When the route was added.';
 COMMENT ON COLUMN etl.alert_route.updated_at IS 'When it last changed.';
 
 CREATE TABLE etl.retention (
-  history text PRIMARY KEY CHECK (history IN ('run', 'check_result', 'quarantine', 'alert')),
+  history text PRIMARY KEY CHECK (history IN ('run', 'check_result', 'quarantine', 'alert', 'watermark_history')),
   keep    interval NOT NULL CHECK (keep >= interval '1 h')
 );
 COMMENT ON TABLE etl.retention IS 'How long history is kept where it differs from the default of 90 days. Changed only through etl.set_retention.';
-COMMENT ON COLUMN etl.retention.history IS 'run (with task_run and backfill), check_result, quarantine or alert.';
+COMMENT ON COLUMN etl.retention.history IS 'run (with task_run and backfill), check_result, quarantine, alert or watermark_history.';
 COMMENT ON COLUMN etl.retention.keep IS 'Older rows are deleted by the scheduler, a few at a time.';

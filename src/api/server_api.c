@@ -47,7 +47,7 @@ check_keep(Interval *keep)
 Datum
 etl_set_retention(PG_FUNCTION_ARGS)
 {
-	static const char *const histories[] = {"run", "check_result", "quarantine", "alert", NULL};
+	static const char *const histories[] = {"run", "check_result", "quarantine", "alert", "watermark_history", NULL};
 	char *history = etl_args_required(fcinfo, "history");
 	Interval *keep = NULL;
 	Datum value;

@@ -114,6 +114,17 @@ static EtlStatement quarantine = {"WITH " CUTOFF ", portion AS MATERIALIZED ("
 								  2,
 								  {INT8OID, TEXTOID}};
 
+static EtlStatement watermarks = {"WITH " CUTOFF ", portion AS MATERIALIZED ("
+								  "  SELECT move_id, moved_at FROM etl.watermark_history "
+								  "  WHERE move_id > $1 ORDER BY move_id LIMIT " PORTION "), "
+								  "deleted AS (DELETE FROM etl.watermark_history AS h USING portion AS w, cutoff "
+								  "  WHERE h.move_id = w.move_id AND w.moved_at < cutoff.at) "
+								  "SELECT CASE WHEN (SELECT count(*) FROM portion) = " PORTION
+								  "    AND (SELECT min(moved_at) FROM portion) < (SELECT at FROM cutoff) "
+								  "    THEN (SELECT max(move_id) FROM portion) END AS next",
+								  2,
+								  {INT8OID, TEXTOID}};
+
 static EtlStatement alerts = {
 	"WITH " CUTOFF ", portion AS MATERIALIZED ("
 	"  SELECT alert_id, pipeline_id, severity, created_at FROM etl.alert "
@@ -139,8 +150,12 @@ static const struct
 	EtlStatement *statement;
 	const char *history;
 } tables[] = {
-	{&runs, "run"},		{&backfills, "run"}, {&check_results, "check_result"}, {&quarantine, "quarantine"},
+	{&runs, "run"},
+	{&backfills, "run"},
+	{&check_results, "check_result"},
+	{&quarantine, "quarantine"},
 	{&alerts, "alert"},
+	{&watermarks, "watermark_history"},
 };
 
 /* Where the next portion begins; lost with the process, which then begins anew. */

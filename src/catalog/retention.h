@@ -10,7 +10,7 @@
  */
 extern bool etl_retention_step(void);
 
-/* Stores how long a history ('run', 'check_result', 'quarantine', 'alert') is kept; keep NULL: 90 days. */
+/* Stores how long a history ('run', 'check_result', 'quarantine', 'alert', 'watermark_history') is kept; keep NULL: 90 days. */
 extern void etl_retention_set(const char *history, const Interval *keep);
 
 #endif /* ETL_RETENTION_H */
