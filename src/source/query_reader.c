@@ -3,7 +3,7 @@
  *		The reader for everything that can be SELECTed from: foreign tables of any wrapper, tables, views.
  *
  * With a primary key a source is read in pages, ordered by cursor and key; each page is a batch. Without one, or where
- * the order could not be trusted or would have to be made here (see decide_paging), it is read in one piece.
+ * the order could not be trusted or would have to be made here (see query_plan.c), it is read in one piece.
  *
  * A page asks for one row more than it takes: so it knows whether there is a next page, and that the declared primary
  * key really tells the rows on both sides of the cut apart. Rows whose cursor is NULL are read by extracts that have no
@@ -20,10 +20,8 @@
 #include "catalog/spi.h"
 #include "errors.h"
 #include "miscadmin.h"
-#include "source/held.h"
-#include "source/page.h"
 #include "source/plan_probe.h"
-#include "source/reader.h"
+#include "source/query_reader.h"
 #include "source/stream.h"
 #include "source/value.h"
 #include "utils/builtins.h"
@@ -38,208 +36,25 @@
 #define MYSQL_RESULT_BYTES (64 * 1024 * 1024)
 #define MYSQL_FIRST_ROWS 10000
 
-typedef struct QueryReader
-{
-	EtlReader base;
-	MemoryContext scratch; /* emptied at each batch */
-	EtlPage page;
-	bool foreign;
-	bool mysql;
-	bool mysql_stores;	/* a text column makes mysql_fdw hold whole results */
-	bool nulls_to_read; /* rows with a NULL cursor come after the others */
-	int stalls;			/* pages in a row that gave nothing although there is something */
-	int64 width;		/* average bytes of a row so far */
-
-	FmgrInfo *compare; /* of the cursor type */
-	EtlHeld highest;   /* cursor */
-	EtlHeld *held;	   /* order columns of the last row taken */
-	int64 rows;		   /* of this batch */
-	int64 null_cursors;
-	int64 bytes;
-	bool more; /* the row behind the batch was seen */
-	EtlRowSink *sink;
-	char *first_sql;
-	const char *note;
-} QueryReader;
-
-/* orders_safely says whether a foreign source and this server agree on the order of a type's values. */
-static bool
-orders_safely(Oid type)
-{
-	switch (type)
-	{
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-		case NUMERICOID:
-		case DATEOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-		case UUIDOID:
-			return true;
-		default:
-			return false;
-	}
-}
-
-/* fill_order makes the list of order columns: cursor, then the key columns that are not the cursor. */
-static void
-fill_order(QueryReader *reader, bool with_cursor)
-{
-	const EtlReadRequest *request = &reader->base.request;
-	const EtlNames *key = &request->task->primary_key;
-	EtlPage *page = &reader->page;
-
-	page->order = palloc(sizeof(EtlColumn *) * (key->n + 1));
-	page->n_order = 0;
-	if (with_cursor && page->cursor)
-		page->order[page->n_order++] = page->cursor;
-	for (int i = 0; i < key->n; i++)
-		if (page->cursor == NULL || strcmp(key->name[i], page->cursor->name) != 0)
-			page->order[page->n_order++] = etl_relation_column(request->source, key->name[i]);
-	reader->held = palloc0(sizeof(EtlHeld) * Max(page->n_order, 1));
-	for (int i = 0; i < page->n_order; i++)
-		etl_held_prepare(&reader->held[i], page->order[i]->type);
-	page->last = NULL;
-}
-
-/* read_whole gives up paging for a reason that the attempt will tell. */
-static void
-read_whole(QueryReader *reader, const char *why)
-{
-	reader->page.n_order = 0;
-	reader->note = why;
-}
-
-/*
- * decide_paging chooses between pages and one piece. Not paged: no primary key; a foreign source whose cursor or key
- * has a type that both sides may order differently (text collations); a foreign source that leaves the sorting to this
- * server, which would fetch everything for each page.
- */
-static void
-decide_paging(QueryReader *reader)
-{
-	EtlPage *page = &reader->page;
-	EtlPlanFacts facts;
-
-	etl_plan_probe(etl_page_select(page), &facts);
-	reader->foreign = facts.foreign;
-	reader->mysql = facts.mysql;
-	if (reader->base.request.task->primary_key.n == 0)
-	{
-		read_whole(reader, NULL);
-		return;
-	}
-	fill_order(reader, !reader->base.request.by_key);
-	for (int i = 0; facts.foreign && i < page->n_order; i++)
-		if (!orders_safely(page->order[i]->type))
-		{
-			read_whole(
-				reader,
-				psprintf("Read in one piece: values of type %s (column \"%s\") may sort differently in the source.",
-						 format_type_be(page->order[i]->type), page->order[i]->name));
-			return;
-		}
-	if (!facts.foreign)
-		return;
-	page->limit = reader->base.request.max_rows + 1;
-	etl_plan_leave_sorting();
-	etl_plan_probe(etl_page_select(page), &facts);
-	if (facts.local_sort)
-		read_whole(reader,
-				   "Read in one piece: the foreign data wrapper does not send the order of the pages to the source.");
-	page->limit = 0;
-}
-
-/* find_upper bounds a paged read of a source that may end early and has to be asked again for what is left. */
-static void
-find_upper(QueryReader *reader)
-{
-	EtlPage *page = &reader->page;
-
-	if (reader->mysql && page->n_order > 0 && page->order[0]->type != UUIDOID)
-		page->upper = etl_sql_text(etl_page_max(page));
-}
-
-/* begin_reading makes the author's search_path and the pinned settings hold until AtEOXact_GUC. */
-static int
-begin_reading(const EtlTask *task)
-{
-	int level = etl_attempt_author_path(task);
-
-	etl_value_pin_settings();
-	return level;
-}
-
-/* set_nulls decides when the rows without a cursor are read: in cursor order after the others, else among them. */
-static void
-set_nulls(QueryReader *reader)
-{
-	const EtlReadRequest *request = &reader->base.request;
-	EtlPage *page = &reader->page;
-	bool cursor_leads = page->n_order > 0 && page->order[0] == page->cursor;
-
-	if (page->n_order > 0 && !page->order[0]->not_null && (request->null_cursors || !cursor_leads))
-		reader->nulls_to_read = request->until == NULL;
-	if (page->cursor == NULL || cursor_leads)
-		return;
-	page->not_null = !request->null_cursors && page->lower == NULL && page->below == NULL;
-	page->null_too = request->null_cursors;
-}
-
-/* set_up fills a reader in; all in the request's context. */
-static void
-set_up(QueryReader *reader, const EtlReadRequest *request)
-{
-	EtlPage *page = &reader->page;
-	int level = begin_reading(request->task);
-
-	page->filter = request->filter;
-	page->deleted = request->deleted;
-	page->until = request->until;
-	page->source = request->source;
-	page->map = request->map;
-	page->lower = request->lower;
-	page->below = request->below;
-	if (request->task->cursor_column)
-	{
-		page->cursor = etl_relation_column(request->source, request->task->cursor_column);
-		etl_held_prepare(&reader->highest, page->cursor->type);
-		reader->compare = &lookup_type_cache(page->cursor->type, TYPECACHE_CMP_PROC_FINFO)->cmp_proc_finfo;
-	}
-	decide_paging(reader);
-	find_upper(reader);
-	for (int i = 0; i < request->source->n; i++)
-		reader->mysql_stores |= reader->mysql && request->source->column[i].type == TEXTOID;
-	set_nulls(reader);
-	if (request->by_key && request->after && page->n_order > 0)
-	{
-		page->last = palloc(sizeof(char *) * page->n_order);
-		for (int i = 0; i < page->n_order; i++)
-			page->last[i] = pstrdup(request->after[i]);
-	}
-	AtEOXact_GUC(false, level);
-}
-
 /* query_open starts a read. */
 static EtlReader *
 query_open(const EtlReadRequest *request, const char **why_not)
 {
 	MemoryContext old = MemoryContextSwitchTo(request->context);
-	QueryReader *reader = palloc0(sizeof(QueryReader));
+	EtlQueryReader *reader = palloc0(sizeof(EtlQueryReader));
 
 	reader->base.routine = &etl_query_reader;
 	reader->base.request = *request;
 	reader->highest.isnull = true;
 	reader->scratch = AllocSetContextCreate(request->context, "etl query reader", ALLOCSET_DEFAULT_SIZES);
-	set_up(reader, request);
+	etl_query_plan(reader);
 	MemoryContextSwitchTo(old);
 	return &reader->base;
 }
 
 /* refuse_null_key reports a key column that is NULL: the row could not be found again after a cut. */
 static void
-refuse_null_key(QueryReader *reader, const EtlColumn *column)
+refuse_null_key(EtlQueryReader *reader, const EtlColumn *column)
 {
 	ereport(
 		ERROR,
@@ -251,7 +66,7 @@ refuse_null_key(QueryReader *reader, const EtlColumn *column)
 
 /* same_key says whether the row in the slot has the order values of the last row taken. */
 static bool
-same_key(QueryReader *reader, TupleTableSlot *slot, int first)
+same_key(EtlQueryReader *reader, TupleTableSlot *slot, int first)
 {
 	for (int i = 0; i < reader->page.n_order; i++)
 	{
@@ -269,7 +84,7 @@ same_key(QueryReader *reader, TupleTableSlot *slot, int first)
 
 /* see_next looks at the row behind the cut. */
 static void
-see_next(QueryReader *reader, TupleTableSlot *slot, int first)
+see_next(EtlQueryReader *reader, TupleTableSlot *slot, int first)
 {
 	reader->more = true;
 	if (!same_key(reader, slot, first))
@@ -290,7 +105,7 @@ see_next(QueryReader *reader, TupleTableSlot *slot, int first)
  * be above (infinity, NaN) is treated like NULL: it is no watermark, and an extract with a lower bound leaves it out.
  */
 static bool
-take_cursor(QueryReader *reader, Datum value, bool isnull)
+take_cursor(EtlQueryReader *reader, Datum value, bool isnull)
 {
 	const EtlColumn *cursor = reader->page.cursor;
 
@@ -307,7 +122,7 @@ take_cursor(QueryReader *reader, Datum value, bool isnull)
 
 /* row_width estimates what a row takes in the result that mysql_fdw holds. */
 static int64
-row_width(const QueryReader *reader, TupleTableSlot *slot)
+row_width(const EtlQueryReader *reader, TupleTableSlot *slot)
 {
 	int64 width = 0;
 
@@ -326,7 +141,7 @@ row_width(const QueryReader *reader, TupleTableSlot *slot)
 static void
 take_row(TupleTableSlot *slot, void *arg)
 {
-	QueryReader *reader = arg;
+	EtlQueryReader *reader = arg;
 	EtlPage *page = &reader->page;
 	int after_map = page->map->n + (page->cursor ? 1 : 0);
 	int first = after_map + (page->deleted ? 1 : 0);
@@ -355,7 +170,7 @@ take_row(TupleTableSlot *slot, void *arg)
 
 /* count_rows asks the source how many rows lie within the page's bounds. */
 static int64
-count_rows(QueryReader *reader)
+count_rows(EtlQueryReader *reader)
 {
 	int64 n;
 
@@ -369,7 +184,7 @@ count_rows(QueryReader *reader)
 
 /* refuse_short reports a scan that ended before its end. */
 static void
-refuse_short(QueryReader *reader, int64 got, int64 expected)
+refuse_short(EtlQueryReader *reader, int64 got, int64 expected)
 {
 	ereport(
 		ERROR,
@@ -383,7 +198,7 @@ refuse_short(QueryReader *reader, int64 got, int64 expected)
 
 /* keep_last turns the order values of the last row taken into the start of the next page. */
 static void
-keep_last(QueryReader *reader)
+keep_last(EtlQueryReader *reader)
 {
 	EtlPage *page = &reader->page;
 	MemoryContext old;
@@ -404,7 +219,7 @@ keep_last(QueryReader *reader)
 
 /* check_short_page asks a source that may end early whether there is more behind a short page. */
 static bool
-check_short_page(QueryReader *reader)
+check_short_page(EtlQueryReader *reader)
 {
 	int64 left = count_rows(reader);
 
@@ -418,7 +233,7 @@ check_short_page(QueryReader *reader)
 
 /* lead_is_key says whether the first order column belongs to the primary key. */
 static bool
-lead_is_key(const QueryReader *reader)
+lead_is_key(const EtlQueryReader *reader)
 {
 	const EtlNames *key = &reader->base.request.task->primary_key;
 
@@ -430,7 +245,7 @@ lead_is_key(const QueryReader *reader)
 
 /* refuse_null_lead looks for rows that the order of the pages leaves out because the key is NULL. */
 static void
-refuse_null_lead(QueryReader *reader)
+refuse_null_lead(EtlQueryReader *reader)
 {
 	EtlPage page = reader->page;
 	int64 n;
@@ -445,7 +260,7 @@ refuse_null_lead(QueryReader *reader)
 
 /* start_nulls turns to the rows whose cursor is NULL; false when there can be none because the cursor is a key. */
 static bool
-start_nulls(QueryReader *reader)
+start_nulls(EtlQueryReader *reader)
 {
 	MemoryContext old;
 
@@ -458,14 +273,14 @@ start_nulls(QueryReader *reader)
 	old = MemoryContextSwitchTo(reader->base.request.context);
 	reader->page.upper = NULL;
 	reader->page.null_cursors = true;
-	fill_order(reader, false);
+	etl_query_order(reader, false);
 	MemoryContextSwitchTo(old);
 	return true;
 }
 
 /* read_page executes the query of a page and returns whether there may be more of its kind. */
 static bool
-read_page(QueryReader *reader)
+read_page(EtlQueryReader *reader)
 {
 	EtlPage *page = &reader->page;
 	char *sql;
@@ -488,7 +303,7 @@ read_page(QueryReader *reader)
 
 /* read_piece reads everything at once; a source that may end early has to give what it counted. */
 static bool
-read_piece(QueryReader *reader)
+read_piece(EtlQueryReader *reader)
 {
 	int64 before = reader->mysql ? count_rows(reader) : 0;
 	int64 after;
@@ -506,9 +321,9 @@ read_piece(QueryReader *reader)
 static bool
 query_next_batch(EtlReader *base, EtlRowSink *sink)
 {
-	QueryReader *reader = (QueryReader *) base;
+	EtlQueryReader *reader = (EtlQueryReader *) base;
 	MemoryContext old = MemoryContextSwitchTo(reader->scratch);
-	int level = begin_reading(base->request.task);
+	int level = etl_query_begin(base->request.task);
 	bool more;
 
 	if (reader->foreign && reader->page.n_order > 0)
@@ -531,7 +346,7 @@ query_next_batch(EtlReader *base, EtlRowSink *sink)
 static void
 query_state(EtlReader *base, EtlReadState *state)
 {
-	QueryReader *reader = (QueryReader *) base;
+	EtlQueryReader *reader = (EtlQueryReader *) base;
 	int level = NewGUCNestLevel();
 
 	etl_value_pin_settings();
@@ -570,10 +385,10 @@ take_edges(TupleTableSlot *slot, void *arg)
 static void
 query_edges(EtlReader *base, const EtlColumn *column, const char *from, EtlEdges *edges)
 {
-	QueryReader *reader = (QueryReader *) base;
+	EtlQueryReader *reader = (EtlQueryReader *) base;
 	MemoryContext caller = CurrentMemoryContext;
 	EdgesAnswer answer = {edges, caller};
-	int level = begin_reading(base->request.task);
+	int level = etl_query_begin(base->request.task);
 
 	memset(edges, 0, sizeof(*edges));
 	(void) etl_stream_query(etl_page_edges(&reader->page, column, from), take_edges, &answer);
