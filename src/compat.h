@@ -85,6 +85,19 @@ etl_compat_qualified_name(const char *name)
 #endif
 }
 
+/* 16 gave the parser of type names a context for soft errors. False: there is no such type. */
+#include "parser/parse_type.h"
+static inline bool
+etl_compat_parse_type(const char *name, Oid *type, int32 *typmod)
+{
+#if PG_VERSION_NUM >= 160000
+	return parseTypeString(name, type, typmod, NULL);
+#else
+	parseTypeString(name, type, typmod, true);
+	return OidIsValid(*type);
+#endif
+}
+
 /* 18 took the flag "only once" from the executor and from portals: it is always true. */
 #include "executor/executor.h"
 #include "tcop/pquery.h"

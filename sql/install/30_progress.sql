@@ -43,6 +43,24 @@ COMMENT ON COLUMN etl.watermark.type IS 'Type of the cursor column.';
 COMMENT ON COLUMN etl.watermark.run_id IS 'Run that moved it last.';
 COMMENT ON COLUMN etl.watermark.updated_at IS 'When it moved last.';
 
+CREATE TABLE etl.source_schema (
+  task_id  bigint PRIMARY KEY REFERENCES etl.task ON DELETE CASCADE,
+  source   text NOT NULL,
+  origin   text NOT NULL,
+  columns  text[] NOT NULL,
+  types    text[] NOT NULL,
+  left_out text[] NOT NULL,
+  seen_at  timestamptz NOT NULL
+);
+COMMENT ON TABLE etl.source_schema IS 'The columns that the source of an extract had when it last changed; what differs from them is a change, which schema_drift deals with.';
+COMMENT ON COLUMN etl.source_schema.task_id IS 'The extract.';
+COMMENT ON COLUMN etl.source_schema.source IS 'The source.';
+COMMENT ON COLUMN etl.source_schema.origin IS 'Who was asked: postgres_fdw or mysql_fdw (the server behind the foreign table), or relation (the source itself).';
+COMMENT ON COLUMN etl.source_schema.columns IS 'Names of the columns, as the source has them.';
+COMMENT ON COLUMN etl.source_schema.types IS 'Their types, in the words of who was asked.';
+COMMENT ON COLUMN etl.source_schema.left_out IS 'Those of the columns that the extract does not take.';
+COMMENT ON COLUMN etl.source_schema.seen_at IS 'When it was written.';
+
 CREATE TABLE etl.extract_progress (
   task_id      bigint NOT NULL REFERENCES etl.task ON DELETE CASCADE,
   slice        integer NOT NULL CHECK (slice >= 0),

@@ -32,6 +32,9 @@ CREATE POLICY batch_member ON etl.batch FOR SELECT
 ALTER TABLE etl.watermark ENABLE ROW LEVEL SECURITY;
 CREATE POLICY watermark_member ON etl.watermark FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = watermark.task_id));
+ALTER TABLE etl.source_schema ENABLE ROW LEVEL SECURITY;
+CREATE POLICY source_schema_member ON etl.source_schema FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = source_schema.task_id));
 ALTER TABLE etl.extract_progress ENABLE ROW LEVEL SECURITY;
 CREATE POLICY extract_progress_member ON etl.extract_progress FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = extract_progress.task_id));

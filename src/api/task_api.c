@@ -9,6 +9,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
+#include "catalog/source_schema.h"
 #include "compat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -341,6 +342,9 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	if (!had_target || differs(task->source, old->source) || differs(task->cursor_column, old->cursor_column) ||
 		differs(task->target, old->target))
 		etl_task_forget_progress(task->task_id);
+	/* Whoever says how to deal with changes accepts what has changed so far. */
+	if (differs(task->source, old->source) || etl_args_text(fcinfo, "schema_drift") != NULL)
+		etl_source_schema_forget(task->task_id);
 	if (new_name != NULL)
 		follow_rename(pipeline, old->name, new_name);
 	etl_define_edges(pipeline);
