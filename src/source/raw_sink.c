@@ -41,6 +41,8 @@ struct EtlRawSink
 	EState *estate;
 	ResultRelInfo *result;
 	BulkInsertState bulk;
+	bool once_per_block;	/* one index entry says all about a block */
+	BlockNumber last_block; /* that has its entry */
 	CommandId command;
 	TupleTableSlot *slot[MAX_ROWS];
 	int n;
@@ -108,6 +110,26 @@ open_executor(EtlRawSink *sink)
 	sink->command = GetCurrentCommandId(true);
 }
 
+/*
+ * says_all_per_block says whether every index is a BRIN index on columns that are the same in all rows of a batch: then
+ * the entry of one row stands for all rows of its block. The entries of each row would cost a fifth of the extract.
+ */
+static bool
+says_all_per_block(const EtlRawSink *sink)
+{
+	for (int i = 0; i < sink->result->ri_NumIndices; i++)
+	{
+		const IndexInfo *info = sink->result->ri_IndexRelationInfo[i];
+
+		if (info->ii_Am != BRIN_AM_OID || info->ii_Expressions != NIL || info->ii_Predicate != NIL)
+			return false;
+		for (int j = 0; j < info->ii_NumIndexAttrs; j++)
+			if (info->ii_IndexAttrNumbers[j] != sink->batch_att && info->ii_IndexAttrNumbers[j] != sink->loaded_att)
+				return false;
+	}
+	return true;
+}
+
 /* etl_raw_sink_open opens a sink. */
 EtlRawSink *
 etl_raw_sink_open(Oid raw, const EtlRawMap *map, int64 batch_id, TimestampTz loaded_at)
@@ -124,11 +146,24 @@ etl_raw_sink_open(Oid raw, const EtlRawMap *map, int64 batch_id, TimestampTz loa
 	sink->batch_att = get_attnum(RelationGetRelid(sink->leaf), ETL_RAW_BATCH);
 	sink->loaded_att = get_attnum(RelationGetRelid(sink->leaf), ETL_RAW_LOADED_AT);
 	sink->op_att = get_attnum(RelationGetRelid(sink->leaf), ETL_RAW_OP);
+	sink->once_per_block = says_all_per_block(sink);
+	sink->last_block = InvalidBlockNumber;
 	sink->batch_id = Int64GetDatum(batch_id);
 	sink->loaded_at = TimestampTzGetDatum(loaded_at);
 	sink->op[false] = CStringGetTextDatum("u");
 	sink->op[true] = CStringGetTextDatum("d");
 	return sink;
+}
+
+/* needs_entry says whether a row that was written needs index entries of its own. */
+static bool
+needs_entry(EtlRawSink *sink, TupleTableSlot *slot)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(&slot->tts_tid);
+	bool seen = sink->once_per_block && block == sink->last_block;
+
+	sink->last_block = block;
+	return sink->result->ri_NumIndices > 0 && !seen;
 }
 
 /* flush writes the buffered rows and their index entries. */
@@ -144,7 +179,7 @@ flush(EtlRawSink *sink)
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < sink->n; i++)
 	{
-		if (sink->result->ri_NumIndices > 0)
+		if (needs_entry(sink, sink->slot[i]))
 			list_free(etl_compat_insert_index_tuples(sink->result, sink->slot[i], sink->estate));
 		ExecClearTuple(sink->slot[i]);
 	}
