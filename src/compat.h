@@ -140,4 +140,27 @@ etl_compat_base64(const char *src, int len, char *dst, int dstlen)
 #endif
 }
 
+/* What a backend is doing, by its place in the list, from 1; 16 gave the function another name. */
+#include "utils/backend_status.h"
+static inline LocalPgBackendStatus *
+etl_compat_backend(int i)
+{
+#if PG_VERSION_NUM >= 160000
+	return pgstat_get_local_beentry_by_index(i);
+#else
+	return pgstat_fetch_stat_local_beentry(i);
+#endif
+}
+
+/* The process of a virtual transaction, or NULL; 17 numbers processes instead of backends. */
+static inline PGPROC *
+etl_compat_process(VirtualTransactionId vxid)
+{
+#if PG_VERSION_NUM >= 170000
+	return ProcNumberGetProc(vxid.procNumber);
+#else
+	return BackendIdGetProc(vxid.backendId);
+#endif
+}
+
 #endif /* ETL_COMPAT_H */

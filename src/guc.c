@@ -11,6 +11,7 @@
 int etl_chunk_rows = 200000;
 int etl_max_workers = 4;
 bool etl_launcher = true;
+int etl_writer_wait = 10000;
 
 /* etl_guc_init defines the settings; called once, when the library is loaded. */
 void
@@ -22,6 +23,10 @@ etl_guc_init(void)
 	DefineCustomIntVariable("etl.max_workers", "Most tasks that work at the same time in one database.",
 							"Each takes one of max_worker_processes.", &etl_max_workers, 4, 1, 1024, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
+	DefineCustomIntVariable("etl.writer_wait",
+							"How long an extract waits for open transactions of its source before it leaves its watermark.",
+							"Only where the cursor is no time, or where it may not be seen when transactions began.",
+							&etl_writer_wait, 10000, 0, 86400000, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	ETL_FAULT_INIT();
 	DefineCustomBoolVariable("etl.launcher", "Lets the launcher start interrupted and scheduled runs.",
 							 "Off: only what somebody asks for is done. Has no meaning unless the library is in "

@@ -26,7 +26,6 @@ WEAK const EtlRemoteRoutine etl_my_remote = {.kind = ETL_REMOTE_MYSQL, .fdw = "m
 #endif
 
 /* helper C */
-WEAK void etl_commit_bound_find(EtlExtract *extract) {}
 PG_FUNCTION_INFO_V1(etl_set_watermark);
 WEAK Datum etl_set_watermark(PG_FUNCTION_ARGS) { return (Datum) 0; }
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type_d.h"
 #include "lib/stringinfo.h"
 #include "source/page.h"
 #include "source/value.h"
@@ -16,12 +17,21 @@ append_reference(StringInfo sql, const EtlPage *page, const EtlColumn *column)
 	appendStringInfo(sql, "%s.%s", page->source->alias, quote_identifier(column->name));
 }
 
+/* append_ordered appends what a column is compared and sorted by: text cursors are ordered byte by byte, as everywhere. */
+static void
+append_ordered(StringInfo sql, const EtlPage *page, const EtlColumn *column)
+{
+	append_reference(sql, page, column);
+	if (column == page->cursor && OidIsValid(column->collation))
+		appendStringInfoString(sql, " COLLATE \"C\"");
+}
+
 /* append_comparison appends relation.column operator 'value'::type. */
 static void
 append_comparison(StringInfo sql, const EtlPage *page, const EtlColumn *column, const char *operator,
 				  const char * value)
 {
-	append_reference(sql, page, column);
+	append_ordered(sql, page, column);
 	appendStringInfo(sql, " %s %s", operator, etl_value_literal(column->type, value));
 }
 
@@ -114,7 +124,7 @@ append_is_null(StringInfo sql, const EtlPage *page, const EtlColumn *column, boo
 static void
 append_limit(StringInfo sql, const EtlPage *page, const char *limit, int *n)
 {
-	if (limit == NULL)
+	if (limit == NULL || page->order == NULL)
 		return;
 	append_and(sql, n);
 	append_comparison(sql, page, page->order[0], "<=", limit);
@@ -184,7 +194,7 @@ etl_page_select(const EtlPage *page)
 	for (int i = 0; i < page->n_order; i++)
 	{
 		appendStringInfoString(&sql, i ? ", " : " ORDER BY ");
-		append_reference(&sql, page, page->order[i]);
+		append_ordered(&sql, page, page->order[i]);
 	}
 	if (page->limit > 0)
 		appendStringInfo(&sql, " LIMIT %d", page->limit);
@@ -215,6 +225,9 @@ etl_page_edges(const EtlPage *page, const EtlColumn *column, const char *from)
 	all.last = NULL;
 	initStringInfo(&sql);
 	append_reference(&sql, page, column);
+	/* There is no min(uuid) before PostgreSQL 18; their text sorts as they do. */
+	appendStringInfoString(&sql, column->type == UUIDOID ? "::text COLLATE \"C\"" : "");
+	appendStringInfoString(&sql, OidIsValid(column->collation) ? " COLLATE \"C\"" : "");
 	name = pstrdup(sql.data);
 	resetStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT count(*), min(%s)::text, max(%s)::text FROM %s", name, name, page->source->name);
@@ -238,7 +251,7 @@ etl_page_max(const EtlPage *page)
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT max(");
-	append_reference(&sql, page, page->order[0]);
+	append_ordered(&sql, page, page->order[0]);
 	appendStringInfo(&sql, "), count(*) FROM %s", page->source->name);
 	append_where(&sql, page);
 	return sql.data;
