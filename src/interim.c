@@ -9,13 +9,6 @@
 #define WEAK __attribute__((weak))
 
 /* helper A */
-WEAK EtlRemote *etl_remote_make(const EtlSource *source, const char **why_not) { *why_not = "not built"; return NULL; }
-WEAK void etl_remote_connect(EtlRemote *remote) {}
-WEAK int64 etl_remote_query(EtlRemote *remote, const char *sql, int n, EtlRemoteRow row, void *arg) { return 0; }
-WEAK char **etl_remote_row(EtlRemote *remote, const char *sql, int n) { return NULL; }
-WEAK char *etl_remote_literal(const EtlRemote *remote, const char *text) { return NULL; }
-WEAK char *etl_remote_identifier(const EtlRemote *remote, const char *name) { return NULL; }
-WEAK void etl_remote_close(EtlRemote *remote) {}
 static EtlReader *no_open(const EtlReadRequest *request, const char **why_not) { *why_not = "not built"; return NULL; }
 WEAK const EtlReaderRoutine etl_postgres_reader = {.name = "postgres", .open = no_open};
 

@@ -88,6 +88,7 @@ etl_plan_probe(const char *sql, EtlPlanFacts *facts)
 	if (plan == NULL)
 		elog(ERROR, "unexpected EXPLAIN output: %s", text);
 	walk(plan, facts, false);
+	facts->only_scan = facts->foreign && !facts->local_filter && children(plan, "Plans") == NULL;
 }
 
 /* etl_plan_leave_sorting makes a sort on this server the last resort. */

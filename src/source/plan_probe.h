@@ -11,6 +11,7 @@ typedef struct EtlPlanFacts
 	bool mysql;		   /* ... through mysql_fdw, whose scans may end early without an error */
 	bool local_filter; /* a foreign scan returns rows that are then thrown away here */
 	bool local_sort;   /* rows of a foreign scan are sorted here */
+	bool only_scan;	   /* the whole plan is one foreign scan that throws nothing away */
 	char *remote_sql;  /* what the first foreign scan sends, or NULL */
 } EtlPlanFacts;
 

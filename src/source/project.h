@@ -20,10 +20,16 @@ typedef struct EtlProjection
 	int deleted; /* index of the flag in output; -1: none */
 } EtlProjection;
 
-/* Plans the expressions for a request; in its context, in a transaction, with the author's search_path. */
-extern EtlProjection *etl_project_make(const EtlReadRequest *request);
+/*
+ * Plans the expressions for a request, with the author's search_path; in a transaction, in request->context. NULL:
+ * *why_not says why a row of the source's columns is not enough (a subquery, a column that is not taken).
+ */
+extern EtlProjection *etl_project_make(const EtlReadRequest *request, const char **why_not);
 
-/* Evaluates for the values in projection->input and puts the result into the sink. Resets its per-row memory. */
+/*
+ * Evaluates for the values in projection->input and puts the result into the sink. Resets its per-row memory. The caller
+ * has pinned the settings and the author's search_path, as for everything that is read.
+ */
 extern void etl_project_put(EtlProjection *projection, EtlRowSink *sink);
 
 /* Frees what hangs on executor state; raises nothing. */

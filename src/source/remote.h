@@ -52,7 +52,7 @@ extern const EtlRemoteRoutine etl_my_remote; /* src/mysql/connection.c; absent w
 /* A connection for a source, not yet connected; NULL: *why_not says in words why there is none (never NULL then). */
 extern EtlRemote *etl_remote_make(const EtlSource *source, const char **why_not);
 
-/* Connects. Errors: those of the server, class 08; 28000 and 42501 as postgres_fdw raises them. */
+/* Connects. Errors: those of the server, 08001, 28xxx; 2F003 as postgres_fdw raises it. */
 extern void etl_remote_connect(EtlRemote *remote);
 
 /* Executes one statement and hands over its rows; returns how many. For small answers. */
