@@ -6,6 +6,7 @@
 
 #include "api/args.h"
 #include "api/define.h"
+#include "catalog/extract_progress.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
@@ -293,6 +294,18 @@ differs(const char *a, const char *b)
 	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
 }
 
+/* same_names compares two lists of names. */
+static bool
+same_names(const EtlNames *a, const EtlNames *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (int i = 0; i < a->n; i++)
+		if (strcmp(a->name[i], b->name[i]) != 0)
+			return false;
+	return true;
+}
+
 /* exists says whether the table that a task writes is there. */
 static bool
 exists(const char *target)
@@ -342,6 +355,8 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	if (!had_target || differs(task->source, old->source) || differs(task->cursor_column, old->cursor_column) ||
 		differs(task->target, old->target))
 		etl_task_forget_progress(task->task_id);
+	else if (!same_names(&task->primary_key, &old->primary_key))
+		etl_extract_progress_abandon(task->task_id);
 	/* Whoever says how to deal with changes accepts what has changed so far. */
 	if (differs(task->source, old->source) || etl_args_text(fcinfo, "schema_drift") != NULL)
 		etl_source_schema_forget(task->task_id);

@@ -4,8 +4,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/extract_progress.h"
 #include "catalog/pg_type.h"
 #include "catalog/task.h"
+#include "catalog/watermark.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -366,13 +369,11 @@ etl_task_delete(int64 task_id)
 void
 etl_task_forget_progress(int64 task_id)
 {
-	static EtlStatement watermark = {"DELETE FROM etl.watermark WHERE task_id = $1", 1, {INT8OID}};
-	static EtlStatement progress = {"DELETE FROM etl.extract_progress WHERE task_id = $1", 1, {INT8OID}};
 	static EtlStatement consumed = {"DELETE FROM etl.consumed WHERE task_id = $1", 1, {INT8OID}};
 	Datum value = Int64GetDatum(task_id);
 
-	etl_catalog_call(&watermark, &value, NULL, SPI_OK_DELETE);
-	etl_catalog_call(&progress, &value, NULL, SPI_OK_DELETE);
+	etl_watermark_forget(task_id, GetUserId(), "alter_task");
+	etl_extract_progress_abandon(task_id);
 	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
 }
 

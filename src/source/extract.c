@@ -14,6 +14,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/extract_progress.h"
 #include "catalog/spi.h"
 #include "catalog/watermark.h"
 #include "fault.h"
@@ -41,6 +42,11 @@ put_row(EtlRowSink *sink, TupleTableSlot *slot, bool deleted)
 	{
 		extract->skipped++;
 		return;
+	}
+	if (deleted)
+	{
+		extract->attempt->counts.deleted++;
+		etl_attempt_count(extract->attempt, "deletes", 1);
 	}
 	old = MemoryContextSwitchTo(extract->row_context);
 	etl_raw_sink_put(extract->batch, slot, deleted);
@@ -101,7 +107,7 @@ prepare(EtlExtract *extract)
 	const EtlTask *task = attempt->task;
 	MemoryContext old = MemoryContextSwitchTo(extract->context);
 	EtlReadRequest *request = &extract->request;
-	EtlSource *source = etl_relation_describe(find_relation("source", task->source), &task->columns);
+	EtlSource *source = etl_relation_describe(find_relation("source", task->source), &extract->columns);
 
 	etl_relation_check_select(source);
 	etl_raw_table_check(extract->raw, task, source);
@@ -285,6 +291,9 @@ etl_extract_batch(EtlExtract *extract)
 static void
 read_source(EtlExtract *extract)
 {
+	/* What a full refresh or a first load has left is of no use to an extract that goes on from a watermark. */
+	if (extract->bounds.watermark)
+		etl_extract_progress_delete(extract->attempt->task->task_id);
 	if (etl_whole_is_due(extract))
 	{
 		etl_whole_run(extract);
@@ -307,6 +316,7 @@ read_source(EtlExtract *extract)
 static void
 run_batches(EtlExtract *extract)
 {
+	etl_extract_progress_claim(extract->attempt);
 	ensure_partitions(extract);
 	connect(extract);
 	etl_drift_check(extract);
@@ -382,6 +392,7 @@ etl_extract_run(EtlAttempt *attempt)
 	extract->sink.put = put_row;
 	extract->record = etl_extract_record;
 	extract->attempt = attempt;
+	extract->columns = attempt->task->columns;
 	extract->context = AllocSetContextCreate(attempt->context, "etl extract", ALLOCSET_DEFAULT_SIZES);
 	extract->batch_context = AllocSetContextCreate(extract->context, "etl batch", ALLOCSET_DEFAULT_SIZES);
 	extract->row_context = AllocSetContextCreate(extract->context, "etl row", ALLOCSET_SMALL_SIZES);

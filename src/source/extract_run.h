@@ -27,12 +27,14 @@ struct EtlExtract
 	EtlSource *source;
 	EtlRemote *remote;		/* connected; NULL: the source has no server that we connect to ourselves */
 	const char *remote_why; /* why remote is NULL */
+	EtlNames columns;		/* to be taken; n = 0: all. Those of the task, or what drift.c leaves of all */
 	EtlReadRequest request; /* what the next reader is opened with */
 	EtlBounds bounds;
 	EtlReader *reader;	 /* NULL: none is open */
 	EtlOverlap *overlap; /* NULL: no row can be there already */
 	EtlRawSink *batch;
 	EtlBatchRecord record;
+	struct EtlWhole *whole; /* of a read in key order; NULL: it is none (whole.h) */
 	int64 skipped;		/* rows that the raw table had already */
 	int64 null_cursors; /* rows without a cursor, over all batches */
 	char *reached;		/* highest cursor value that the raw table has when the next batch is committed */

@@ -34,7 +34,7 @@ orders_safely(Oid type)
 	}
 }
 
-/* etl_query_order makes the list of order columns: cursor, then the key columns that are not the cursor. */
+/* etl_query_order makes the list of order columns: cursor, then the key columns that are not the cursor; or the key alone. */
 void
 etl_query_order(EtlQueryReader *reader, bool with_cursor)
 {
@@ -47,7 +47,7 @@ etl_query_order(EtlQueryReader *reader, bool with_cursor)
 	if (with_cursor && page->cursor)
 		page->order[page->n_order++] = page->cursor;
 	for (int i = 0; i < key->n; i++)
-		if (page->cursor == NULL || strcmp(key->name[i], page->cursor->name) != 0)
+		if (!with_cursor || page->cursor == NULL || strcmp(key->name[i], page->cursor->name) != 0)
 			page->order[page->n_order++] = etl_relation_column(request->source, key->name[i]);
 	reader->held = palloc0(sizeof(EtlHeld) * Max(page->n_order, 1));
 	for (int i = 0; i < page->n_order; i++)
@@ -139,6 +139,17 @@ set_nulls(EtlQueryReader *reader)
 	page->null_too = request->null_cursors;
 }
 
+/* refuse_after reports that a read in key order which was begun by another reader cannot go on in one piece. */
+static void
+refuse_after(const EtlQueryReader *reader)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("source %s can only be read in one piece", reader->page.source->name),
+					errdetail("An earlier attempt has read a part of it in the order of its key."),
+					errhint("Let the reader of that attempt work again (etl.task_run.reader), or start anew with"
+							" full_refresh => true.")));
+}
+
 /* etl_query_plan fills a reader in. */
 void
 etl_query_plan(EtlQueryReader *reader)
@@ -165,7 +176,9 @@ etl_query_plan(EtlQueryReader *reader)
 	for (int i = 0; i < request->source->n; i++)
 		reader->mysql_stores |= reader->mysql && request->source->column[i].type == TEXTOID;
 	set_nulls(reader);
-	if (request->by_key && request->after && page->n_order > 0)
+	if (request->after && page->n_order == 0)
+		refuse_after(reader);
+	if (request->after)
 	{
 		page->last = palloc(sizeof(char *) * page->n_order);
 		for (int i = 0; i < page->n_order; i++)
