@@ -18,9 +18,6 @@ WEAK const EtlReaderRoutine etl_mysql_reader = {.name = "mysql", .open = no_open
 WEAK const EtlRemoteRoutine etl_my_remote = {.kind = ETL_REMOTE_MYSQL, .fdw = "mysql_fdw"};
 #endif
 
-/* helper C */
-PG_FUNCTION_INFO_V1(etl_set_watermark);
-WEAK Datum etl_set_watermark(PG_FUNCTION_ARGS) { return (Datum) 0; }
 
 /* helper D */
 WEAK bool etl_whole_is_due(const EtlExtract *extract) { return false; }

@@ -11,6 +11,7 @@
 #include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
 #include "catalog/watermark.h"
+#include "catalog/watermark_history.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -70,9 +71,9 @@ etl_watermark_get(int64 task_id, Oid type)
 	return result;
 }
 
-/* store writes the row; it is locked until the end of the transaction. */
+/* store writes the row; it is locked until the end of the transaction. run_id 0: no run. */
 static void
-store(const EtlAttempt *attempt, Oid type, const char *value, const char *reached)
+store(int64 task_id, int64 run_id, Oid type, const char *value, const char *reached)
 {
 	static EtlStatement statement = {
 		.sql = "INSERT INTO etl.watermark AS w (task_id, value, reached, type, run_id, updated_at)"
@@ -85,11 +86,11 @@ store(const EtlAttempt *attempt, Oid type, const char *value, const char *reache
 	Datum arg[6];
 	char null[] = "      ";
 
-	arg[0] = Int64GetDatum(attempt->task->task_id);
+	arg[0] = Int64GetDatum(task_id);
 	arg[1] = etl_arg_text(value, &null[1]);
 	arg[2] = etl_arg_text(reached, &null[2]);
 	arg[3] = ObjectIdGetDatum(type);
-	arg[4] = Int64GetDatum(attempt->run_id);
+	arg[4] = Int64GetDatum(run_id);
 	arg[5] = TimestampTzGetDatum(GetCurrentTimestamp());
 	(void) etl_catalog_call(&statement, arg, null, SPI_OK_INSERT);
 }
@@ -108,9 +109,59 @@ void
 etl_watermark_advance(const EtlAttempt *attempt, Oid type, const char *value, const char *reached)
 {
 	EtlWatermark old = etl_watermark_get(attempt->task->task_id, type);
-	const char *new_value = higher(type, old.value, value);
+	EtlWatermarkMove move = {.task_id = attempt->task->task_id,
+							 .run_id = attempt->run_id,
+							 .task_run_id = attempt->task_run_id,
+							 .moved_by = attempt->task->owner,
+							 .type = type,
+							 .from = old.value,
+							 .to = higher(type, old.value, value),
+							 .reason = "extract"};
 	const char *new_reached = higher(type, old.reached, reached);
 
-	if (new_value != old.value || new_reached != old.reached)
-		store(attempt, type, new_value, new_reached);
+	if (move.to == old.value && new_reached == old.reached)
+		return;
+	store(move.task_id, move.run_id, type, move.to, new_reached);
+	if (move.to != old.value)
+		etl_watermark_history_insert(&move);
+}
+
+/* etl_watermark_set leaves reached: the raw table has what it has. */
+void
+etl_watermark_set(int64 task_id, Oid type, const char *value, Oid role, const char *reason)
+{
+	EtlWatermark old = etl_watermark_get(task_id, type);
+	EtlWatermarkMove move = {
+		.task_id = task_id, .moved_by = role, .type = type, .from = old.value, .to = value, .reason = reason};
+
+	store(task_id, 0, type, value, old.reached ? old.reached : old.value);
+	etl_watermark_history_insert(&move);
+}
+
+/* etl_watermark_forget writes down what was forgotten. */
+void
+etl_watermark_forget(int64 task_id, Oid role, const char *reason)
+{
+	static EtlStatement statement = {
+		.sql = "DELETE FROM etl.watermark WHERE task_id = $1 RETURNING value, type::oid AS type",
+		.nargs = 1,
+		.argtype = {INT8OID},
+	};
+	EtlWatermarkMove move = {.task_id = task_id, .moved_by = role, .reason = reason};
+	Datum value = Int64GetDatum(task_id);
+	EtlScope scope;
+	bool found;
+
+	etl_catalog_begin(&scope);
+	found = etl_catalog_exec(&statement, &value, NULL, SPI_OK_DELETE_RETURNING) > 0;
+	if (found)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		move.from = etl_row_text(&row, "value");
+		move.type = etl_row_oid(&row, "type");
+	}
+	etl_catalog_end(&scope);
+	if (found && move.from)
+		etl_watermark_history_insert(&move);
 }

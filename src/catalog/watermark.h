@@ -25,7 +25,16 @@ extern EtlWatermark etl_watermark_get(int64 task_id, Oid type);
  */
 extern void etl_watermark_advance(const EtlAttempt *attempt, Oid type, const char *value, const char *reached);
 
+/* Moves the watermark to value by hand, backwards too; NULL: the next extract reads everything. Written to the history. */
+extern void etl_watermark_set(int64 task_id, Oid type, const char *value, Oid role, const char *reason);
+
+/* Removes the watermark of a task whose definition changed, with a line in the history. */
+extern void etl_watermark_forget(int64 task_id, Oid role, const char *reason);
+
 /* Orders two values of a type given as text: text byte by byte. */
 extern int etl_watermark_compare(Oid type, const char *left, const char *right);
+
+/* The cursor column has a wider type now, in which the values are written as before. */
+extern void etl_watermark_retype(int64 task_id, Oid type);
 
 #endif /* ETL_WATERMARK_H */

@@ -1,0 +1,150 @@
+/*
+ * watermark_api.c
+ *		The SQL function that moves a watermark by hand.
+ */
+#include "postgres.h"
+
+#include "api/args.h"
+#include "catalog/audit_log.h"
+#include "catalog/extract_progress.h"
+#include "catalog/pipeline.h"
+#include "catalog/task.h"
+#include "catalog/watermark.h"
+#include "miscadmin.h"
+#include "source/relation.h"
+#include "source/value.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "worker/lock.h"
+
+PG_FUNCTION_INFO_V1(etl_set_watermark);
+
+/* get_extract returns the extract to change. Errors: 42704, 22023 when it has no watermark. */
+static EtlTask *
+get_extract(const EtlPipeline *pipeline, const char *name)
+{
+	EtlTask *task = etl_task_find(pipeline->pipeline_id, name);
+
+	if (task == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
+				 errdetail("Names are compared letter by letter, upper and lower case differ."),
+				 errhint("SELECT name FROM etl.task lists the tasks.")));
+	if (task->kind != ETL_TASK_EXTRACT || task->cursor_column == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("task \"%s\" has no watermark", name),
+						task->kind != ETL_TASK_EXTRACT
+							? errdetail("Its kind is %s.", etl_task_kind_name(task->kind))
+							: errdetail("It has no cursor_column, so that it reads everything each time."),
+						errhint("Only extracts with a cursor_column have one.")));
+	return task;
+}
+
+/* cursor_type returns the type of an extract's cursor. Errors: 42P01, 42703. */
+static Oid
+cursor_type(const EtlTask *task)
+{
+	Oid relid = etl_relation_find(task->source);
+	const EtlColumn *column;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("source %s does not exist", task->source),
+						errdetail("It was there when the task was defined."),
+						errhint("Create it again, or name another one with etl.alter_task.")));
+	column = etl_relation_column(etl_relation_describe(relid, &task->columns), task->cursor_column);
+	if (column == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("source %s has no column \"%s\"", task->source, task->cursor_column),
+						errdetail("It was there when the task was defined."),
+						errhint("Name another cursor_column with etl.alter_task.")));
+	return column->type;
+}
+
+/* read_value makes a value of the cursor's type; the error of a bad one gets a hint. */
+static Datum
+read_value(Oid type, const EtlTask *task, char *text)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	volatile Datum value = 0;
+	Oid input;
+	Oid ioparam;
+
+	getTypeInputInfo(type, &input, &ioparam);
+	PG_TRY();
+	{
+		value = OidInputFunctionCall(input, text, ioparam, -1);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
+		FlushErrorState();
+		if (error->hint == NULL)
+			error->hint = psprintf("The cursor_column \"%s\" is of type %s.", task->cursor_column,
+								   format_type_be(type));
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	return value;
+}
+
+/* normal_form returns a value as etl.watermark stores it; it is read with the settings of the caller. */
+static char *
+normal_form(Oid type, const EtlTask *task, char *text)
+{
+	Datum value = read_value(type, task, text);
+	char *result;
+	bool varlena;
+	Oid output;
+	int level;
+
+	if (!etl_value_is_finite(type, value))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s cannot be a watermark", text),
+						errdetail("Nothing would ever be above it, or everything."),
+						errhint("NULL lets the next run read everything.")));
+	level = NewGUCNestLevel();
+	etl_value_pin_settings();
+	getTypeOutputInfo(type, &output, &varlena);
+	result = OidOutputFunctionCall(output, value);
+	AtEOXact_GUC(false, level);
+	return result;
+}
+
+/* refuse_running refuses (55006) while an extract of the raw table is running, and keeps others from starting. */
+static void
+refuse_running(const EtlTask *task)
+{
+	Oid raw = etl_relation_find(task->target);
+
+	if (OidIsValid(raw) && !etl_lock_try(ETL_LOCK_TARGET, raw, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("the watermark of task \"%s\" cannot be moved while the task is running", task->name),
+				 errdetail("An extract is writing to raw table %s, and moves the watermark itself.", task->target),
+				 errhint("Wait for the run with etl.wait_for_run, or cancel it with etl.cancel_run.")));
+}
+
+/* etl.set_watermark(pipeline, task, value, reason) RETURNS void */
+Datum
+etl_set_watermark(PG_FUNCTION_ARGS)
+{
+	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
+	char *value = etl_args_text(fcinfo, "value");
+	char *reason = etl_args_text(fcinfo, "reason");
+	Oid type = cursor_type(task);
+	EtlAuditDetail details[3] = {{.name = "old_value"}, {.name = "new_value"}, {.name = "reason"}};
+
+	if (value)
+		value = normal_form(type, task, value);
+	refuse_running(task);
+	details[0].value = etl_watermark_get(task->task_id, type).value;
+	details[1].value = value;
+	details[2].value = reason;
+	etl_extract_progress_abandon(task->task_id);
+	etl_watermark_set(task->task_id, type, value, GetUserId(), reason ? reason : "set_watermark");
+	etl_audit_log_insert(GetUserId(), "set_watermark", pipeline, task->name, details, lengthof(details));
+	PG_RETURN_VOID();
+}
