@@ -26,9 +26,5 @@ WEAK bool etl_interval_is_due(const EtlExtract *extract) { return false; }
 WEAK void etl_interval_run(EtlExtract *extract) {}
 WEAK void etl_snapshot_group_join(EtlExtract *extract) {}
 
-/* helper E */
-WEAK const char *etl_deletes_condition(const EtlTask *task) { return NULL; }
-WEAK void etl_deletes_compare(EtlExtract *extract) {}
-
 /* helper F */
 WEAK void etl_drift_check(EtlExtract *extract) {}

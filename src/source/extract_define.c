@@ -8,11 +8,9 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
-#include "nodes/parsenodes.h"
-#include "parser/analyze.h"
 #include "parser/parse_oper.h"
-#include "parser/parser.h"
 #include "source/bounds.h"
+#include "source/condition.h"
 #include "source/extract.h"
 #include "source/extract_options.h"
 #include "source/raw_map.h"
@@ -181,65 +179,12 @@ check_order(const EtlTask *task, const EtlSource *source)
 	}
 }
 
-/* What is being parsed while a filter is checked. */
-typedef struct FilterText
-{
-	const char *sql;
-	bool alone; /* the filter by itself, not yet as part of a query */
-} FilterText;
-
-/* filter_context points errors of the parser to the filter instead of the statement that defines the task. */
-static void
-filter_context(void *arg)
-{
-	FilterText *text = arg;
-	int position = geterrposition();
-
-	if (position > 0)
-	{
-		errposition(0);
-		internalerrposition(position);
-		internalerrquery(text->sql);
-	}
-	if (text->alone)
-		errhint("Write one condition, as behind WHERE: filter => 'status <> ''draft'''.");
-	errcontext("filter of the extract");
-}
-
-/* check_is_one refuses text that is more than one expression: a second statement, a list, a clause behind it. */
-static void
-check_is_one(const char *filter)
-{
-	List *list = raw_parser(filter, RAW_PARSE_PLPGSQL_EXPR);
-	SelectStmt *select = (SelectStmt *) linitial_node(RawStmt, list)->stmt;
-
-	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1 || select->fromClause || select->whereClause ||
-		select->groupClause || select->havingClause || select->windowClause || select->sortClause ||
-		select->distinctClause || select->limitCount || select->limitOffset || select->lockingClause ||
-		linitial_node(ResTarget, select->targetList)->name)
-		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("filter is not one SQL condition"),
-						errdetail("Its text is: %s", filter)));
-}
-
-/*
- * check_filter parses the filter twice: alone, to be sure that it is one expression and nothing behind it, and as the
- * condition of a query on the source, to find names and types.
- */
+/* check_filter refuses a filter that is not one condition over the source's rows. */
 static void
 check_filter(const EtlTask *task, const EtlSource *source)
 {
-	FilterText text = {task->filter, true};
-	ErrorContextCallback callback = {error_context_stack, filter_context, &text};
-
-	if (task->filter == NULL)
-		return;
-	error_context_stack = &callback;
-	check_is_one(task->filter);
-	text.alone = false;
-	text.sql = psprintf("SELECT 1 FROM %s WHERE (%s\n)", source->name, task->filter);
-	(void) parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(text.sql, RAW_PARSE_DEFAULT)), text.sql, NULL, 0,
-									 NULL);
-	error_context_stack = callback.previous;
+	if (task->filter)
+		etl_condition_check("filter", task->filter, "filter => 'status <> ''draft'''", source->name);
 }
 
 /* resolve_target finds or creates the raw table and returns its qualified name. */

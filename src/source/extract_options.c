@@ -4,10 +4,12 @@
  */
 #include "postgres.h"
 
+#include "source/deletes.h"
 #include "source/extract_options.h"
 
 /* etl_extract_check_options is called at definition time, with cursor and key already checked. */
 void
 etl_extract_check_options(const EtlTask *task, const EtlSource *source)
 {
+	etl_deletes_check(task, source);
 }

@@ -1,0 +1,14 @@
+/*
+ * condition.h
+ *		SQL conditions that the author of an extract wrote: filter, deletes => 'column:...', delete_scope.
+ */
+#ifndef ETL_CONDITION_H
+#define ETL_CONDITION_H
+
+/*
+ * Refuses text that is not one boolean expression over the rows of from, an item of a FROM clause. setting: its name;
+ * example: how to write it. Errors: 42601, and those of the analysis. With the author's search_path.
+ */
+extern void etl_condition_check(const char *setting, const char *condition, const char *example, const char *from);
+
+#endif /* ETL_CONDITION_H */
