@@ -165,3 +165,17 @@ etl_watermark_forget(int64 task_id, Oid role, const char *reason)
 	if (found && move.from)
 		etl_watermark_history_insert(&move);
 }
+
+/* etl_watermark_retype follows a cursor column whose values are now of a wider type. */
+void
+etl_watermark_retype(int64 task_id, Oid type)
+{
+	static EtlStatement statement = {
+		.sql = "UPDATE etl.watermark SET type = $2 WHERE task_id = $1 AND type <> $2",
+		.nargs = 2,
+		.argtype = {INT8OID, REGTYPEOID},
+	};
+	Datum value[2] = {Int64GetDatum(task_id), ObjectIdGetDatum(type)};
+
+	(void) etl_catalog_call(&statement, value, NULL, SPI_OK_UPDATE);
+}
