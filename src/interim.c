@@ -25,6 +25,3 @@ WEAK void etl_whole_run(EtlExtract *extract) {}
 WEAK bool etl_interval_is_due(const EtlExtract *extract) { return false; }
 WEAK void etl_interval_run(EtlExtract *extract) {}
 WEAK void etl_snapshot_group_join(EtlExtract *extract) {}
-
-/* helper F */
-WEAK void etl_drift_check(EtlExtract *extract) {}

@@ -43,10 +43,11 @@ void
 etl_source_schema_set(int64 task_id, const EtlSourceSchema *schema)
 {
 	static EtlStatement statement = {
-		.sql = "INSERT INTO etl.source_schema (task_id, source, origin, columns, types, left_out, seen_at)"
-			   " VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7) ON CONFLICT (task_id) DO UPDATE SET"
-			   " source = excluded.source, origin = excluded.origin, columns = excluded.columns, types = excluded.types,"
-			   " left_out = excluded.left_out, seen_at = excluded.seen_at",
+		.sql =
+			"INSERT INTO etl.source_schema (task_id, source, origin, columns, types, left_out, seen_at)"
+			" VALUES ($1, $2, $3, $4, $5, coalesce($6, '{}'), $7) ON CONFLICT (task_id) DO UPDATE SET"
+			" source = excluded.source, origin = excluded.origin, columns = excluded.columns, types = excluded.types,"
+			" left_out = excluded.left_out, seen_at = excluded.seen_at",
 		.nargs = 7,
 		.argtype = {INT8OID, TEXTOID, TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID},
 	};

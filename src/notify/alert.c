@@ -33,10 +33,9 @@ static const struct
 	const char *name;
 	const char *severity;
 } kind[] = {
-	{"task_failed", "fail"}, {"task_stale", "warning"},		  {"task_held", "fail"},
-	{"run_failed", "fail"},	 {"run_warning", "warning"},	  {"run_cancelled", "warning"},
-	{"run_skipped", "info"}, {"deadline_missed", "deadline"}, {"recovered", "recovery"},
-	{"test", "info"},
+	{"task_failed", "fail"},	{"task_stale", "warning"},	   {"task_held", "fail"},	{"run_failed", "fail"},
+	{"run_warning", "warning"}, {"run_cancelled", "warning"},  {"run_skipped", "info"}, {"deadline_missed", "deadline"},
+	{"recovered", "recovery"},	{"schema_changed", "warning"}, {"test", "info"},
 };
 
 /* send_notify adds a NOTIFY to the transaction. Returns the state of the delivery and, if it failed, why. */

@@ -20,6 +20,7 @@ typedef enum EtlAlertEvent
 	ETL_ALERT_RUN_SKIPPED,	   /* info */
 	ETL_ALERT_DEADLINE_MISSED, /* deadline: still running, or never started */
 	ETL_ALERT_RECOVERED,	   /* recovery: after an alert of severity fail or deadline */
+	ETL_ALERT_SCHEMA_CHANGED,  /* warning: the columns of a source are not those that it had */
 	ETL_ALERT_TEST			   /* info: etl.test_alert_route */
 } EtlAlertEvent;
 

@@ -27,6 +27,7 @@ etl_message_event(const char *event)
 		{"run_skipped", "run skipped"},
 		{"deadline_missed", "deadline missed"},
 		{"recovered", "recovered"},
+		{"schema_changed", "source has other columns"},
 		{"test", "test of an alert route"},
 	};
 

@@ -10,12 +10,12 @@
 
 /*
  * Errors that may be gone at the next attempt, by SQLSTATE or its class: connections, rollbacks by the server,
- * resources, lock timeouts, shutdowns, system errors, short reads, lost workers and timeouts. HV00L is how mysql_fdw
+ * resources, lock timeouts, shutdowns, system errors, short reads, lost workers, timeouts and batches that differ. HV00L is how mysql_fdw
  * reports whatever its server answers, a lost connection included. All others - bad data, missing privileges, syntax,
  * failed checks - would fail again in the same way.
  */
 static const char *const passing[] = {"08",	   "40",	"53",	 "55P03", "57P",  "58",
-									  "HV00L", "HV00N", "ZE007", "ZE008", "ZE009"};
+									  "HV00L", "HV00N", "ZE007", "ZE008", "ZE009", "ZE012"};
 
 /* begins_with says whether a SQLSTATE is the given one, or of the given class. */
 static bool
