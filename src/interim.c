@@ -20,8 +20,4 @@ WEAK const EtlRemoteRoutine etl_my_remote = {.kind = ETL_REMOTE_MYSQL, .fdw = "m
 
 
 /* helper D */
-WEAK bool etl_whole_is_due(const EtlExtract *extract) { return false; }
-WEAK void etl_whole_run(EtlExtract *extract) {}
-WEAK bool etl_interval_is_due(const EtlExtract *extract) { return false; }
-WEAK void etl_interval_run(EtlExtract *extract) {}
 WEAK void etl_snapshot_group_join(EtlExtract *extract) {}

@@ -130,9 +130,9 @@ prepare(EtlExtract *extract)
 	MemoryContextSwitchTo(old);
 }
 
-/* open_overlap loads what the raw table has of the rows that will be read again. */
-static void
-open_overlap(EtlExtract *extract)
+/* etl_extract_open_overlap loads them. */
+void
+etl_extract_open_overlap(EtlExtract *extract)
 {
 	MemoryContext old = MemoryContextSwitchTo(extract->context);
 
@@ -306,7 +306,7 @@ read_source(EtlExtract *extract)
 	}
 	etl_extract_open(extract);
 	etl_commit_bound_find(extract);
-	open_overlap(extract);
+	etl_extract_open_overlap(extract);
 	while (etl_extract_batch(extract))
 		etl_attempt_step(extract->attempt);
 	etl_extract_close(extract);

@@ -6,10 +6,12 @@
 
 #include "source/deletes.h"
 #include "source/extract_options.h"
+#include "source/large_options.h"
 
 /* etl_extract_check_options is called at definition time, with cursor and key already checked. */
 void
 etl_extract_check_options(const EtlTask *task, const EtlSource *source)
 {
+	etl_large_options_check(task, source);
 	etl_deletes_check(task, source);
 }

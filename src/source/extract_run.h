@@ -44,6 +44,9 @@ struct EtlExtract
 extern void etl_extract_open(EtlExtract *extract);
 extern void etl_extract_close(EtlExtract *extract);
 
+/* Loads what the raw table has of the rows that will be read again; with a step open. */
+extern void etl_extract_open_overlap(EtlExtract *extract);
+
 /*
  * Reads and appends one batch, and records it; with a step open before and after, which may not be the same one. The
  * caller commits with etl_attempt_step. False: the reader has no more.

@@ -160,9 +160,9 @@ resume(EtlExtract *extract)
 	return true;
 }
 
-/* ask_edges asks for the ends of a column, outside of a step if the reader waits for its source. */
-static void
-ask_edges(EtlExtract *extract, const EtlColumn *column, EtlEdges *edges)
+/* etl_whole_edges asks for the ends of a column, outside of a step if the reader waits for its source. */
+void
+etl_whole_edges(EtlExtract *extract, const EtlColumn *column, const char *from, EtlEdges *edges)
 {
 	const EtlReaderRoutine *routine = extract->reader->routine;
 	MemoryContext old;
@@ -170,7 +170,7 @@ ask_edges(EtlExtract *extract, const EtlColumn *column, EtlEdges *edges)
 	if (!routine->fetch_in_transaction)
 		etl_attempt_pause(extract->attempt);
 	old = MemoryContextSwitchTo(extract->context);
-	routine->edges(extract->reader, column, NULL, edges);
+	routine->edges(extract->reader, column, from, edges);
 	MemoryContextSwitchTo(old);
 	if (!routine->fetch_in_transaction)
 		etl_attempt_resume(extract->attempt);
@@ -195,7 +195,7 @@ find_safe(EtlExtract *extract, char **safe)
 	*safe = extract->bounds.safe;
 	if (*safe)
 		return true;
-	ask_edges(extract, cursor, &edges);
+	etl_whole_edges(extract, cursor, NULL, &edges);
 	*safe = extract->bounds.hold ? edges.min : edges.max;
 	if (*safe == NULL)
 		*safe = "";

@@ -22,6 +22,9 @@ extern void etl_whole_read(EtlExtract *extract, int range);
 /* Prepares an extract for etl_whole_read with the ranges that are in etl.extract_progress; false: there are none. */
 extern bool etl_whole_load(EtlExtract *extract);
 
+/* The ends of a column at and above from (NULL: all), asked of the open reader; in the extract's memory context. */
+extern void etl_whole_edges(EtlExtract *extract, const EtlColumn *column, const char *from, EtlEdges *edges);
+
 /*
  * slice.c: cuts a source into ranges of its first key column, in as many as the task has slices; NULL: it cannot, and
  * has noted why. extract->reader is open. And reads all ranges, together with workers that it starts.
