@@ -12,11 +12,6 @@
 static EtlReader *no_open(const EtlReadRequest *request, const char **why_not) { *why_not = "not built"; return NULL; }
 WEAK const EtlReaderRoutine etl_postgres_reader = {.name = "postgres", .open = no_open};
 
-/* helper B */
-#ifdef ETL_WITH_MYSQL
-WEAK const EtlReaderRoutine etl_mysql_reader = {.name = "mysql", .open = no_open};
-WEAK const EtlRemoteRoutine etl_my_remote = {.kind = ETL_REMOTE_MYSQL, .fdw = "mysql_fdw"};
-#endif
 
 
 /* helper D */
