@@ -8,9 +8,6 @@
 
 #define WEAK __attribute__((weak))
 
-/* helper A */
-static EtlReader *no_open(const EtlReadRequest *request, const char **why_not) { *why_not = "not built"; return NULL; }
-WEAK const EtlReaderRoutine etl_postgres_reader = {.name = "postgres", .open = no_open};
 
 
 

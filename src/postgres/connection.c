@@ -285,6 +285,29 @@ etl_pg_finish(EtlPgRemote *remote, const char *sql)
 		PQclear(res);
 }
 
+/* etl_pg_describe prepares the query without a name and asks for its description. */
+PGresult *
+etl_pg_describe(EtlPgRemote *remote, const char *sql)
+{
+	PGresult *described = NULL;
+
+	if (!PQsendPrepare(remote->conn, "", sql, 0, NULL))
+		etl_pg_raise(remote, NULL, sql);
+	etl_pg_finish(remote, sql);
+	if (!PQsendDescribePrepared(remote->conn, ""))
+		etl_pg_raise(remote, NULL, sql);
+	described = etl_pg_result(remote, sql);
+	while (PQisBusy(remote->conn) == 0)
+	{
+		PGresult *res = PQgetResult(remote->conn);
+
+		if (res == NULL)
+			break;
+		PQclear(res);
+	}
+	return described;
+}
+
 /* etl_pg_copy_message looks first, and waits only when nothing is there. */
 char *
 etl_pg_copy_message(EtlPgRemote *remote, const char *sql, int *length)

@@ -35,6 +35,9 @@ extern PGresult *etl_pg_result(EtlPgRemote *remote, const char *sql);
 /* Takes the answers up to the last, which have to be commands without rows. */
 extern void etl_pg_finish(EtlPgRemote *remote, const char *sql);
 
+/* What a query would return: its columns with their types; PQclear as above. */
+extern PGresult *etl_pg_describe(EtlPgRemote *remote, const char *sql);
+
 /*
  * The next message of a COPY TO STDOUT, to be freed with PQfreemem; NULL: it ended, and etl_pg_result says how.
  * *length: its bytes.

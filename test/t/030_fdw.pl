@@ -50,7 +50,7 @@ sub as_loader
 sub remote
 {
 	my ($offset) = @_;
-	my @statements = grep { /orders/ } slurp_file($source->logfile, $offset) =~ /^postgres_fdw\|reader\|LOG:\s+(?:statement|execute [^:]+): (.*?)(?=^\S*\|)/msg;
+	my @statements = grep { /orders/ } slurp_file($source->logfile, $offset) =~ /^(?:postgres_fdw|etl_ext)\|reader\|LOG:\s+(?:statement|execute [^:]+): (.*?)(?=^\S*\||\z)/msg;
 	return join("\n", @statements);
 }
 
@@ -70,10 +70,10 @@ as_loader("SELECT etl.run_pipeline('daily')");
 is(as_loader('SELECT count(*), count(DISTINCT _etl_batch) FROM raw.orders'), '1000|4', 'first run: 1000 rows in 4 chunks');
 is(as_loader('SELECT count(*), sum(amount) FROM dw.fact'), '1000|500500.00', 'first run: all of them are in the fact');
 my $sent = remote($offset);
-like($sent, qr/ORDER BY updated_at ASC NULLS LAST, order_id ASC NULLS LAST/, 'the order is the source\'s work');
+like($sent, qr/ORDER BY s\.c1 LIMIT/, 'the order is the source\'s work');
 like($sent, qr/LIMIT 301\b/, 'so is the limit: one row more than a chunk, to see whether there is another one') or diag($sent);
 like($sent, qr/status <> 'draft'/, 'so is the filter');
-like($sent, qr/updated_at >[= ]+'2024-01-01/, 'later chunks begin where the one before ended');
+like($sent, qr/WHERE s\.c1 > '300' ORDER BY/, 'later chunks begin where the one before ended');
 
 # The second run reads only what is new, and asks for no more.
 $source->safe_psql('postgres', q{
@@ -85,10 +85,10 @@ like($explained, qr/Remote SQL: SELECT [^\n]* WHERE [^\n]*updated_at >= '2024-01
 $offset = -s $source->logfile;
 as_loader("SELECT etl.run_pipeline('daily')");
 $sent = remote($offset);
-my @scans = grep { /FROM public\.orders/ && /DECLARE|SELECT order_id/ } split /\n/, $sent;
+my @scans = grep { /FROM public\.orders/ } split /\n/, $sent;
 ok(scalar(@scans) > 0, 'second run: it asked the source');
-is(scalar(grep { !/updated_at >/ } grep { !/max\(|clock_timestamp|ORDER BY updated_at DESC/i } @scans), 0,
-	'second run: every statement that fetches rows has a lower bound') or diag($sent);
+is(scalar(grep { !/WHERE s\.c4 >= '2024-01-01[^']*'.* ORDER BY s\.c4, s\.c1 LIMIT 301/ } @scans), 0,
+	'second run: every statement that fetches rows has a lower bound, and the order of the cursor') or diag($sent);
 is( as_loader("SELECT rows_inserted FROM etl.task_status WHERE task = 'orders' ORDER BY run_id DESC LIMIT 1"), 2, 'second run: two rows are new');
 is(as_loader("SELECT rows_read <= 3 FROM etl.task_status WHERE task = 'orders' ORDER BY run_id DESC LIMIT 1"), 't', 'second run: no more were read');
 is(as_loader("SELECT rows_inserted, rows_updated FROM etl.task_status WHERE task = 'fact' ORDER BY run_id DESC LIMIT 1"), '1|1',
@@ -98,7 +98,7 @@ is(as_loader('SELECT count(*), sum(amount) FROM dw.fact'), '1001|500498.00', 'se
 # The user of the source is the one of the mapping, whoever runs the pipeline; without a mapping it fails and says why.
 $offset = -s $source->logfile;
 $node->safe_psql('postgres', "SELECT etl.run_pipeline('daily')");
-unlike(slurp_file($source->logfile, $offset), qr/^postgres_fdw\|(?!reader)/m, 'a superuser who runs it does not change who asks');
+unlike(slurp_file($source->logfile, $offset), qr/^(?:postgres_fdw|etl_ext)\|(?!reader)/m, 'a superuser who runs it does not change who asks');
 $node->safe_psql('postgres', 'DROP USER MAPPING FOR loader SERVER shop');
 my ($status, $out, $err) = $node->psql('postgres', "SET ROLE loader; SELECT etl.run_pipeline('daily')");
 isnt($status, 0, 'without a user mapping the run fails');
@@ -143,7 +143,7 @@ $run = as_loader("SELECT etl.run_pipeline('daily', tasks => '{slow}', wait => fa
 ok($source->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"), 'broken scan: it is in the middle');
 $source->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
 is(as_loader("SELECT etl.wait_for_run($run)"), 'failed', 'broken scan: the run fails');
-is(as_loader("SELECT left(error_sqlstate, 2) IN ('08', '57') FROM etl.task_status WHERE run_id = $run"), 't', 'broken scan: with an error of the connection');
+is(as_loader("SELECT left(error_sqlstate, 2) = '08' FROM etl.task_status WHERE run_id = $run"), 't', 'broken scan: with an error of the connection');
 is(as_loader("SELECT count(*) FROM raw.slow"), 0, 'broken scan: no row of it was kept');
 $gate->quit;
 as_loader("SELECT etl.run_pipeline('daily', tasks => '{slow}')");
