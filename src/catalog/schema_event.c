@@ -7,6 +7,7 @@
 #include "catalog/pg_type_d.h"
 #include "catalog/schema_event.h"
 #include "catalog/spi.h"
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 /* etl_schema_event_insert compares with the last event of the column: an extract sees a change until it is dealt with. */
@@ -43,4 +44,27 @@ etl_schema_event_insert(const EtlAttempt *attempt, const EtlSchemaEvent *event)
 	value[11] = etl_arg_text(event->action, &null[11]);
 	value[12] = TimestampTzGetDatum(GetCurrentTimestamp());
 	return etl_catalog_call(&statement, value, null, SPI_OK_INSERT) > 0;
+}
+
+/* etl_schema_event_added lists each column once. */
+EtlNames
+etl_schema_event_added(const char *target, TimestampTz since)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT coalesce(array_agg(DISTINCT column_name), '{}') AS columns FROM etl.schema_event"
+			   " WHERE target = $1 AND change = 'added' AND detected_at >= $2",
+		.nargs = 2,
+		.argtype = {TEXTOID, TIMESTAMPTZOID},
+	};
+	Datum value[2] = {CStringGetTextDatum(target), TimestampTzGetDatum(since)};
+	EtlScope scope;
+	EtlNames names;
+	EtlRow row;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	names = etl_row_names(&row, "columns");
+	etl_catalog_end(&scope);
+	return names;
 }

@@ -20,4 +20,7 @@ typedef struct EtlSchemaEvent
 /* Stores an event unless the last one of that column says the same; true: it is new. */
 extern bool etl_schema_event_insert(const EtlAttempt *attempt, const EtlSchemaEvent *event);
 
+/* The columns that the raw table target got at or after a moment. */
+extern EtlNames etl_schema_event_added(const char *target, TimestampTz since);
+
 #endif /* ETL_SCHEMA_EVENT_H */

@@ -136,7 +136,7 @@ etl_extract_open_overlap(EtlExtract *extract)
 {
 	MemoryContext old = MemoryContextSwitchTo(extract->context);
 
-	if (extract->bounds.watermark)
+	if (extract->bounds.reached)
 		extract->overlap = etl_overlap_open(&extract->request, extract->raw, extract->bounds.reached);
 	if (extract->overlap && etl_overlap_is_full(extract->overlap))
 		etl_attempt_note(extract->attempt,

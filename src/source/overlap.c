@@ -5,12 +5,17 @@
  * A row is kept as two 64-bit hashes of the text of its columns: of its primary key and of all of it. With a primary
  * key only the latest form of each key counts, so that a row which changed and changed back is appended again. Without
  * one, equal rows are counted: as many as the raw table has are left out. Rows are looked up only up to the highest
- * cursor value that the raw table has.
+ * cursor value that the raw table has; rows without a cursor, where they are read again, always.
+ *
+ * A column that the raw table got after rows were loaded is left out of the comparison: they do not have it.
  */
 #include "postgres.h"
 
 #include "access/table.h"
 #include "catalog/batch.h"
+#include "catalog/pg_collation_d.h"
+#include "catalog/pg_type_d.h"
+#include "catalog/schema_event.h"
 #include "common/hashfn.h"
 #include "fmgr.h"
 #include "source/overlap.h"
@@ -59,11 +64,13 @@ struct EtlOverlap
 	struct kept_hash *table;
 	MemoryContext row_context; /* emptied after each row */
 	bool has_key;
+	bool with_nulls; /* rows without a cursor are looked up too */
 	bool full;
 	int n; /* columns of the raw table but for batch, time and op */
 	Printed *column;
 	int *of_map; /* per column of the request's map: index in column */
 	int n_map;
+	Oid cursor;		   /* its type */
 	FmgrInfo *compare; /* of the cursor */
 	Oid collation;
 	Datum reached; /* highest cursor value that the raw table has */
@@ -137,12 +144,12 @@ keep_row(TupleTableSlot *slot, void *arg)
 	kept->count++;
 }
 
-/* is_key says whether a column belongs to the primary key of the extract. */
+/* is_in says whether a name is in a list. */
 static bool
-is_key(const EtlTask *task, const char *name)
+is_in(const EtlNames *names, const char *name)
 {
-	for (int i = 0; i < task->primary_key.n; i++)
-		if (strcmp(task->primary_key.name[i], name) == 0)
+	for (int i = 0; i < names->n; i++)
+		if (strcmp(names->name[i], name) == 0)
 			return true;
 	return false;
 }
@@ -157,7 +164,7 @@ is_own(const char *name)
 
 /* list_columns fills the columns of the raw table that are compared, and returns them as a select list. */
 static char *
-list_columns(EtlOverlap *overlap, const EtlReadRequest *request, Oid raw)
+list_columns(EtlOverlap *overlap, const EtlReadRequest *request, Oid raw, const EtlNames *younger)
 {
 	Relation rel = table_open(raw, AccessShareLock);
 	TupleDesc desc = RelationGetDescr(rel);
@@ -172,12 +179,12 @@ list_columns(EtlOverlap *overlap, const EtlReadRequest *request, Oid raw)
 		Oid output;
 		bool varlena;
 
-		if (att->attisdropped || is_own(NameStr(att->attname)))
+		if (att->attisdropped || is_own(NameStr(att->attname)) || is_in(younger, NameStr(att->attname)))
 			continue;
 		getTypeOutputInfo(att->atttypid, &output, &varlena);
 		fmgr_info(output, &column->output);
 		column->attnum = att->attnum;
-		column->is_key = is_key(request->task, NameStr(att->attname));
+		column->is_key = is_in(&request->task->primary_key, NameStr(att->attname));
 		appendStringInfo(&list, "%s%s", overlap->n ? ", " : "", quote_identifier(NameStr(att->attname)));
 		overlap->n++;
 	}
@@ -208,9 +215,10 @@ set_cursor(EtlOverlap *overlap, const EtlColumn *cursor, const char *reached)
 	Oid ioparam;
 
 	getTypeInputInfo(cursor->type, &input, &ioparam);
+	overlap->cursor = cursor->type;
 	overlap->reached = OidInputFunctionCall(input, pstrdup(reached), ioparam, -1);
 	overlap->compare = &lookup_type_cache(cursor->type, TYPECACHE_CMP_PROC_FINFO)->cmp_proc_finfo;
-	overlap->collation = cursor->collation;
+	overlap->collation = OidIsValid(cursor->collation) ? C_COLLATION_OID : InvalidOid;
 }
 
 /*
@@ -225,6 +233,67 @@ counted_only(const EtlOverlap *overlap, const EtlReadRequest *request, int64 fir
 	return batches ? psprintf(" AND %s <> ALL ('%s'::bigint[])", ETL_RAW_BATCH, batches) : "";
 }
 
+/* without_cursor returns the condition for the rows whose cursor is NULL or below everything. */
+static char *
+without_cursor(const EtlColumn *cursor)
+{
+	const char *name = quote_identifier(cursor->name);
+
+	switch (cursor->type)
+	{
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case DATEOID:
+		case NUMERICOID:
+			return psprintf("(%s IS NULL OR %s = %s)", name, name, etl_value_literal(cursor->type, "-infinity"));
+		default:
+			return psprintf("%s IS NULL", name);
+	}
+}
+
+/* rows_above returns the condition for the rows at and above the lower bound; all of them when there is none. */
+static char *
+rows_above(const EtlReadRequest *request, const EtlColumn *cursor, const EtlBatchReach *reach)
+{
+	const char *name = quote_identifier(cursor->name);
+
+	if (request->lower == NULL)
+		return psprintf("%s IS NOT NULL", name);
+	return psprintf("(%s >= '%s'::timestamptz AND %s >= " INT64_FORMAT " AND %s%s >= %s)", ETL_RAW_LOADED_AT,
+					timestamptz_to_str(reach->loaded_from), ETL_RAW_BATCH, reach->first, name,
+					OidIsValid(cursor->collation) ? " COLLATE \"C\"" : "",
+					etl_value_literal(cursor->type, request->lower));
+}
+
+/* find_reach finds the first batch to look into; false: there can be no row that will be read again. */
+static bool
+find_reach(const EtlReadRequest *request, const EtlColumn *cursor, EtlBatchReach *reach)
+{
+	bool all = request->lower == NULL || request->null_cursors;
+
+	reach->first = 0;
+	reach->loaded_from = DT_NOBEGIN;
+	if (request->lower && etl_batch_reaching(request->task, cursor->type, request->lower, reach))
+		return true;
+	return all;
+}
+
+/* read_raw keeps the rows of the raw table that may be read again. */
+static void
+read_raw(EtlOverlap *overlap, const EtlReadRequest *request, const EtlColumn *cursor, const EtlBatchReach *reach,
+		 const char *list)
+{
+	char *rows = rows_above(request, cursor, reach);
+
+	if (request->null_cursors)
+		rows = psprintf("(%s OR %s)", rows, without_cursor(cursor));
+	(void) etl_stream_query(psprintf("SELECT %s%s" ETL_RAW_OP " = 'd' FROM %s WHERE %s%s ORDER BY %s", list,
+									 list[0] ? ", " : "", request->task->target, rows,
+									 counted_only(overlap, request, request->null_cursors ? 0 : reach->first),
+									 ETL_RAW_BATCH),
+							keep_row, overlap);
+}
+
 /* etl_overlap_open reads the raw table's rows of this extract's batches that reach the lower bound. */
 EtlOverlap *
 etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *reached)
@@ -232,28 +301,36 @@ etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *reached)
 	const EtlColumn *cursor = etl_relation_column(request->source, request->task->cursor_column);
 	EtlOverlap *overlap = palloc0(sizeof(EtlOverlap));
 	EtlBatchReach reach;
+	EtlNames younger;
 	char *list;
 	int level;
 
-	if (!etl_batch_reaching(request->task, cursor->type, request->lower, &reach))
+	if (!find_reach(request, cursor, &reach))
 		return NULL;
 	level = NewGUCNestLevel();
 	etl_value_pin_settings();
 	overlap->has_key = request->task->primary_key.n > 0;
-	list = list_columns(overlap, request, raw);
+	overlap->with_nulls = request->null_cursors;
+	younger = etl_schema_event_added(request->task->target, request->null_cursors ? DT_NOBEGIN : reach.loaded_from);
+	list = list_columns(overlap, request, raw, &younger);
 	map_columns(overlap, request->map);
 	set_cursor(overlap, cursor, reached);
 	overlap->table = kept_create(CurrentMemoryContext, 1024, NULL);
 	overlap->row_context = AllocSetContextCreate(CurrentMemoryContext, "etl overlap row", ALLOCSET_DEFAULT_SIZES);
-	(void) etl_stream_query(
-		psprintf("SELECT %s, " ETL_RAW_OP " = 'd' FROM %s WHERE %s >= '%s'::timestamptz AND %s >= " INT64_FORMAT
-				 " AND %s >= %s%s ORDER BY %s",
-				 list, request->task->target, ETL_RAW_LOADED_AT, timestamptz_to_str(reach.loaded_from), ETL_RAW_BATCH,
-				 reach.first, quote_identifier(cursor->name), etl_value_literal(cursor->type, request->lower),
-				 counted_only(overlap, request, reach.first), ETL_RAW_BATCH),
-		keep_row, overlap);
+	read_raw(overlap, request, cursor, &reach, list);
 	AtEOXact_GUC(false, level);
 	return overlap;
+}
+
+/* can_be_there says whether a row with this cursor is one that is looked up. */
+static bool
+can_be_there(EtlOverlap *overlap, TupleTableSlot *slot)
+{
+	Datum value = slot->tts_values[overlap->n_map];
+
+	if (slot->tts_isnull[overlap->n_map] || !etl_value_is_finite(overlap->cursor, value))
+		return overlap->with_nulls;
+	return DatumGetInt32(FunctionCall2Coll(overlap->compare, overlap->collation, value, overlap->reached)) <= 0;
 }
 
 /* etl_overlap_has looks a row up; without a primary key it uses up one of the equal rows. */
@@ -264,9 +341,7 @@ etl_overlap_has(EtlOverlap *overlap, TupleTableSlot *slot, bool deleted)
 	RowHash row = {0, 0};
 	Kept *kept;
 
-	if (slot->tts_isnull[overlap->n_map] ||
-		DatumGetInt32(FunctionCall2Coll(overlap->compare, overlap->collation, slot->tts_values[overlap->n_map],
-										overlap->reached)) > 0)
+	if (!can_be_there(overlap, slot))
 		return false;
 	old = MemoryContextSwitchTo(overlap->row_context);
 	for (int i = 0; i < overlap->n; i++)

@@ -14,8 +14,8 @@
 typedef struct EtlOverlap EtlOverlap;
 
 /*
- * Reads what the raw table has at and above request->lower; reached is the highest value that can be there. NULL when
- * there is nothing. Allocates in the current memory context, at most about 100 MB.
+ * Reads what the raw table has at and above request->lower (NULL: everything) and, if request->null_cursors, without a
+ * cursor; reached is the highest value that can be there. NULL when there is nothing. Allocates in the current memory context, at most about 100 MB.
  */
 extern EtlOverlap *etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *reached);
 

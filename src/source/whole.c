@@ -38,7 +38,8 @@ etl_whole_is_due(const EtlExtract *extract)
 {
 	const EtlAttempt *attempt = extract->attempt;
 
-	if (attempt->is_backfill || attempt->task->primary_key.n == 0 || extract->bounds.lower != NULL)
+	/* With reached but no watermark, rows are there that have to be recognised: extract.c reads in cursor order. */
+	if (attempt->is_backfill || attempt->task->primary_key.n == 0 || extract->bounds.reached != NULL)
 		return false;
 	return attempt->task->chunk_interval == NULL || attempt->full_refresh || attempt->task->cursor_column == NULL ||
 		   etl_extract_progress_is_open(attempt->task->task_id);
