@@ -267,6 +267,7 @@ etl_extract_batch(EtlExtract *extract)
 	EtlReadState state = {0};
 	MemoryContext old;
 	EtlBatch batch;
+	int64 skipped;
 	bool more;
 
 	ensure_partitions(extract);
@@ -274,10 +275,13 @@ etl_extract_batch(EtlExtract *extract)
 	old = MemoryContextSwitchTo(extract->batch_context);
 	etl_extract_begin_batch(extract, &batch);
 	extract->batch = etl_raw_sink_open(extract->raw, extract->request.map, batch.batch_id, batch.loaded_at);
+	skipped = extract->skipped;
 	more = extract->reader->routine->next_batch(extract->reader, &extract->sink);
 	ETL_FAULT("fetched");
 	etl_raw_sink_close(extract->batch, &batch.row_count, &batch.byte_count);
 	extract->reader->routine->state(extract->reader, &state);
+	if (extract->request.verify)
+		etl_verify_appended(extract, &state, batch.row_count, extract->skipped - skipped);
 	extract->record(extract, &batch, &state);
 	ETL_FAULT("raw_written");
 	if (!more && batch.row_count > 0)

@@ -62,6 +62,9 @@ extern void etl_extract_count(EtlExtract *extract, const EtlBatch *batch, const 
 /* Ends the batch that the current step appends to by other means than a reader (delete markers): a fresh etl.batch row. */
 extern void etl_extract_begin_batch(EtlExtract *extract, EtlBatch *batch);
 
+/* Refuses (ZE012) a batch of which not all rows that were read were appended, or recognised (verify.c). */
+extern void etl_verify_appended(const EtlExtract *extract, const EtlReadState *state, int64 appended, int64 skipped);
+
 /* ---- the parts ------------------------------------------------------------------------------------------------------ */
 
 /*

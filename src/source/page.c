@@ -87,6 +87,45 @@ append_keyset(StringInfo sql, const EtlPage *page, int *n)
 	appendStringInfoChar(sql, ')');
 }
 
+/* append_limit appends an upper limit for the first order column. */
+static void
+append_limit(StringInfo sql, const EtlPage *page, const char *limit, int *n)
+{
+	if (limit == NULL || page->order == NULL)
+		return;
+	append_and(sql, n);
+	append_comparison(sql, page, page->order[0], "<=", limit);
+}
+
+/* append_before appends the condition for rows up to the last one from order column i on: c < v OR (c = v AND (...)). */
+static void
+append_before(StringInfo sql, const EtlPage *page, int i)
+{
+	append_comparison(sql, page, page->order[i], i + 1 == page->n_order ? "<=" : "<", page->upto[i]);
+	if (i + 1 == page->n_order)
+		return;
+	appendStringInfoString(sql, " OR (");
+	append_comparison(sql, page, page->order[i], "=", page->upto[i]);
+	appendStringInfoString(sql, " AND (");
+	append_before(sql, page, i + 1);
+	appendStringInfoString(sql, "))");
+}
+
+/* append_upto appends the condition for rows up to upto, its first column by itself for the sake of an index. */
+static void
+append_upto(StringInfo sql, const EtlPage *page, int *n)
+{
+	if (page->upto == NULL || page->n_order == 0)
+		return;
+	append_limit(sql, page, page->upto[0], n);
+	if (page->n_order == 1)
+		return;
+	append_and(sql, n);
+	appendStringInfoChar(sql, '(');
+	append_before(sql, page, 0);
+	appendStringInfoChar(sql, ')');
+}
+
 /* append_cursor_bounds appends the conditions on the cursor; null_too puts an alternative beside them. */
 static void
 append_cursor_bounds(StringInfo sql, const EtlPage *page, int *n)
@@ -118,16 +157,6 @@ append_is_null(StringInfo sql, const EtlPage *page, const EtlColumn *column, boo
 	append_and(sql, n);
 	append_reference(sql, page, column);
 	appendStringInfoString(sql, is_null ? " IS NULL" : " IS NOT NULL");
-}
-
-/* append_limit appends an upper limit for the first order column. */
-static void
-append_limit(StringInfo sql, const EtlPage *page, const char *limit, int *n)
-{
-	if (limit == NULL || page->order == NULL)
-		return;
-	append_and(sql, n);
-	append_comparison(sql, page, page->order[0], "<=", limit);
 }
 
 /* append_where appends all conditions of the page. The filter ends with a newline: it may end with a comment. */
@@ -165,6 +194,7 @@ append_where(StringInfo sql, const EtlPage *page)
 	}
 	append_limit(sql, page, page->upper, &n);
 	append_limit(sql, page, page->until, &n);
+	append_upto(sql, page, &n);
 }
 
 /* etl_page_select builds the query for the rows. */
@@ -237,6 +267,25 @@ etl_page_edges(const EtlPage *page, const EtlColumn *column, const char *from)
 		appendStringInfo(&sql, " %s ", strstr(sql.data, " WHERE ") ? "AND" : "WHERE");
 		append_comparison(&sql, page, column, ">=", from);
 	}
+	return sql.data;
+}
+
+/* etl_page_chunk_edges builds the query for a chunk that was read. */
+char *
+etl_page_chunk_edges(const EtlPage *page, const EtlColumn *column)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT count(*)");
+	for (int i = 0; column && i < 2; i++)
+	{
+		appendStringInfoString(&sql, i ? ", max(" : ", min(");
+		append_reference(&sql, page, column);
+		appendStringInfoString(&sql, ")::text");
+	}
+	appendStringInfo(&sql, " FROM %s", page->source->name);
+	append_where(&sql, page);
 	return sql.data;
 }
 

@@ -29,6 +29,7 @@ typedef struct EtlPage
 	int n_order;			 /* 0: all in one piece, in any order */
 	const EtlColumn **order;
 	char **last; /* values of order in the last row taken; NULL: from the start */
+	char **upto; /* rows up to these values of order, inclusive; NULL: to the end */
 	int limit;	 /* 0: none */
 } EtlPage;
 
@@ -42,6 +43,9 @@ extern char *etl_page_count(const EtlPage *page);
 
 /* count(*), min and max of a column within the same bounds; column >= from if from is not NULL. */
 extern char *etl_page_edges(const EtlPage *page, const EtlColumn *column, const char *from);
+
+/* count(*), min and max of a column (NULL: only count(*)) from behind last to upto, without limit. */
+extern char *etl_page_chunk_edges(const EtlPage *page, const EtlColumn *column);
 
 /* The highest value of order[0] in the source. */
 extern char *etl_page_max(const EtlPage *page);

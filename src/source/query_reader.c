@@ -166,6 +166,8 @@ take_row(TupleTableSlot *slot, void *arg)
 	if (reader->mysql_stores)
 		reader->bytes += row_width(reader, slot);
 	reader->rows++;
+	if (reader->check)
+		etl_query_verify_take(reader->check, slot);
 	if (wanted)
 		reader->sink->put(reader->sink, slot, page->deleted && DatumGetBool(slot->tts_values[after_map]));
 }
@@ -294,8 +296,13 @@ read_page(EtlQueryReader *reader)
 	sql = etl_page_select(page);
 	if (reader->first_sql == NULL)
 		reader->first_sql = MemoryContextStrdup(reader->base.request.context, sql);
-	(void) etl_stream_query(sql, take_row, reader);
+	etl_query_verify_begin(reader);
+	if (reader->check)
+		(void) etl_stream_active(sql, take_row, reader);
+	else
+		(void) etl_stream_query(sql, take_row, reader);
 	keep_last(reader);
+	etl_query_verify_end(reader);
 	if (reader->rows > 0)
 		reader->width = reader->bytes / reader->rows;
 	if (reader->more)

@@ -9,6 +9,19 @@
 #include "source/page.h"
 #include "source/reader.h"
 
+/* A batch that is compared with what the source counts. */
+typedef struct EtlQueryCheck
+{
+	EtlPage page; /* as it was read */
+	MemoryContext context;
+	const EtlColumn *column; /* whose ends are compared; NULL: only rows are counted */
+	int at;
+	FmgrInfo *compare;
+	int64 rows;
+	EtlHeld min;
+	EtlHeld max;
+} EtlQueryCheck;
+
 typedef struct EtlQueryReader
 {
 	EtlReader base;
@@ -29,6 +42,7 @@ typedef struct EtlQueryReader
 	int64 bytes;
 	bool more; /* the row behind the batch was seen */
 	EtlRowSink *sink;
+	EtlQueryCheck *check; /* NULL: the batch is not compared */
 	char *first_sql;
 	const char *note;
 } EtlQueryReader;
@@ -41,5 +55,10 @@ extern void etl_query_plan(EtlQueryReader *reader);
 
 /* Makes the list of order columns: cursor, then the key columns that are not the cursor. */
 extern void etl_query_order(EtlQueryReader *reader, bool with_cursor);
+
+/* Compare a batch (query_verify.c): before it is read, for each of its rows, and when its last row is known. */
+extern void etl_query_verify_begin(EtlQueryReader *reader);
+extern void etl_query_verify_take(EtlQueryCheck *check, TupleTableSlot *slot);
+extern void etl_query_verify_end(EtlQueryReader *reader);
 
 #endif /* ETL_QUERY_READER_H */

@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "errors.h"
 #include "source/reader.h"
 
 /* A reader with a connection of its own, and the wrapper whose tables it serves. */
@@ -62,28 +61,4 @@ etl_reader_open(const EtlReadRequest *request, const char **reason)
 	if (named && strcmp(named, "auto") != 0 && (reader == NULL || strcmp(reader->routine->name, named) != 0))
 		refuse(request, why);
 	return reader ? reader : etl_query_reader.open(request, &why);
-}
-
-/* differs compares two texts of which each may be missing. */
-static bool
-differs(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
-}
-
-/* etl_verify_batch compares count and ends. */
-void
-etl_verify_batch(const EtlReadRequest *request, const EtlColumn *column, const EtlEdges *got, const EtlEdges *expected)
-{
-	if (got->count == expected->count && !differs(got->min, expected->min) && !differs(got->max, expected->max))
-		return;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_ETL_MISMATCH),
-		 errmsg("what was read from source %s differs from what it counts", request->source->name),
-		 errdetail("Read: %lld rows, \"%s\" from %s to %s. Counted within the same bounds: %lld rows, from %s to %s.",
-				   (long long) got->count, column ? column->name : "", got->min ? got->min : "NULL",
-				   got->max ? got->max : "NULL", (long long) expected->count, expected->min ? expected->min : "NULL",
-				   expected->max ? expected->max : "NULL"),
-		 errhint("Nothing of the chunk was kept; the next attempt reads it again.")));
 }

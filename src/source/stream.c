@@ -44,9 +44,9 @@ end_rows(DestReceiver *self)
 {
 }
 
-/* etl_stream_query executes sql with rows streamed to row(slot, arg). */
-uint64
-etl_stream_query(const char *sql, EtlStreamRow row, void *arg)
+/* stream executes sql with rows streamed to row(slot, arg); read_only is what SPI calls the active snapshot. */
+static uint64
+stream(const char *sql, EtlStreamRow row, void *arg, bool read_only)
 {
 	StreamReceiver receiver = {{receive_row, start_rows, end_rows, end_rows, DestNone}, row, arg, 0};
 	SPIExecuteOptions options = {0};
@@ -60,6 +60,7 @@ etl_stream_query(const char *sql, EtlStreamRow row, void *arg)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	options.dest = (DestReceiver *) &receiver;
+	options.read_only = read_only;
 	rc = SPI_execute_plan_extended(plan, &options);
 	if (rc != SPI_OK_SELECT && rc != SPI_OK_UTILITY)
 		elog(ERROR, "statement returned %s: %s", SPI_result_code_string(rc), sql);
@@ -67,4 +68,18 @@ etl_stream_query(const char *sql, EtlStreamRow row, void *arg)
 		elog(ERROR, "SPI_finish failed");
 	MemoryContextSwitchTo(caller);
 	return receiver.n;
+}
+
+/* etl_stream_query sees what is committed now. */
+uint64
+etl_stream_query(const char *sql, EtlStreamRow row, void *arg)
+{
+	return stream(sql, row, arg, false);
+}
+
+/* etl_stream_active sees what the active snapshot sees. */
+uint64
+etl_stream_active(const char *sql, EtlStreamRow row, void *arg)
+{
+	return stream(sql, row, arg, true);
 }
