@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "source/extract.h"
 #include "source/extract_run.h"
+#include "source/null_cursor.h"
 #include "source/partition.h"
 #include "source/raw_table.h"
 #include "utils/builtins.h"
@@ -86,19 +87,6 @@ connect(EtlExtract *extract)
 	etl_attempt_resume(attempt);
 }
 
-/* wants_nulls says whether rows without a cursor are read: see null_cursor in docs/extracts.md. */
-static bool
-wants_nulls(const EtlExtract *extract)
-{
-	const char *policy = extract->attempt->task->null_cursor;
-
-	if (extract->bounds.below)
-		return false;
-	if (policy == NULL || strcmp(policy, "first_load") == 0)
-		return extract->bounds.lower == NULL;
-	return strcmp(policy, "always") == 0;
-}
-
 /* prepare looks at source, raw table and watermark as they are now. */
 static void
 prepare(EtlExtract *extract)
@@ -123,7 +111,7 @@ prepare(EtlExtract *extract)
 	request->deleted = etl_deletes_condition(task);
 	request->lower = extract->bounds.lower;
 	request->below = extract->bounds.below;
-	request->null_cursors = wants_nulls(extract);
+	request->null_cursors = etl_null_cursor_wanted(extract);
 	request->verify = task->reconcile;
 	request->max_rows = task->chunk_rows > 0 ? task->chunk_rows : etl_chunk_rows;
 	request->context = extract->context;
@@ -325,6 +313,7 @@ run_batches(EtlExtract *extract)
 	connect(extract);
 	etl_drift_check(extract);
 	prepare(extract);
+	etl_null_cursor_count(extract);
 	if (extract->attempt->task->snapshot_group)
 		etl_snapshot_group_join(extract);
 	read_source(extract);

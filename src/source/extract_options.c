@@ -7,6 +7,7 @@
 #include "source/deletes.h"
 #include "source/extract_options.h"
 #include "source/large_options.h"
+#include "source/null_cursor.h"
 
 /* etl_extract_check_options is called at definition time, with cursor and key already checked. */
 void
@@ -14,4 +15,5 @@ etl_extract_check_options(const EtlTask *task, const EtlSource *source)
 {
 	etl_large_options_check(task, source);
 	etl_deletes_check(task, source);
+	etl_null_cursor_check_options(task);
 }
