@@ -163,6 +163,9 @@ etl_extract_close(EtlExtract *extract)
 static void
 ensure_partitions(EtlExtract *extract)
 {
+	/* Two processes would make the same one. */
+	if (extract->attempt->is_helper)
+		return;
 	if (etl_partition_ensure(extract->raw))
 		etl_attempt_step(extract->attempt);
 }
@@ -304,6 +307,16 @@ read_source(EtlExtract *extract)
 	etl_extract_close(extract);
 }
 
+/* etl_extract_join is what run_batches does, for a process that helps another one which has done the rest. */
+void
+etl_extract_join(EtlExtract *extract)
+{
+	connect(extract);
+	prepare(extract);
+	if (extract->attempt->task->snapshot_group)
+		etl_snapshot_group_join(extract);
+}
+
 /* run_batches runs an extract under the lock of its raw table. */
 static void
 run_batches(EtlExtract *extract)
@@ -373,15 +386,12 @@ may_backfill(EtlAttempt *attempt)
 	return false;
 }
 
-/* etl_extract_run runs an attempt of an extract. */
-void
-etl_extract_run(EtlAttempt *attempt)
+/* etl_extract_make makes it for an attempt. */
+EtlExtract *
+etl_extract_make(EtlAttempt *attempt)
 {
-	EtlExtract *extract;
+	EtlExtract *extract = MemoryContextAllocZero(attempt->context, sizeof(EtlExtract));
 
-	if (attempt->is_backfill && !may_backfill(attempt))
-		return;
-	extract = MemoryContextAllocZero(attempt->context, sizeof(EtlExtract));
 	extract->sink.put = put_row;
 	extract->record = etl_extract_record;
 	extract->attempt = attempt;
@@ -390,6 +400,18 @@ etl_extract_run(EtlAttempt *attempt)
 	extract->batch_context = AllocSetContextCreate(extract->context, "etl batch", ALLOCSET_DEFAULT_SIZES);
 	extract->row_context = AllocSetContextCreate(extract->context, "etl row", ALLOCSET_SMALL_SIZES);
 	extract->raw = find_relation("raw table", attempt->task->target);
+	return extract;
+}
+
+/* etl_extract_run runs an attempt of an extract. */
+void
+etl_extract_run(EtlAttempt *attempt)
+{
+	EtlExtract *extract;
+
+	if (attempt->is_backfill && !may_backfill(attempt))
+		return;
+	extract = etl_extract_make(attempt);
 	run_locked(extract);
 	MemoryContextDelete(extract->context);
 }

@@ -40,6 +40,10 @@ struct EtlExtract
 	char *reached;		/* highest cursor value that the raw table has when the next batch is committed */
 };
 
+/* An extract for an attempt; and what is needed to read in a process that helps: connection, columns, snapshot. */
+extern EtlExtract *etl_extract_make(EtlAttempt *attempt);
+extern void etl_extract_join(EtlExtract *extract);
+
 /* Opens the best reader for extract->request, and notes which one and why. */
 extern void etl_extract_open(EtlExtract *extract);
 extern void etl_extract_close(EtlExtract *extract);

@@ -235,6 +235,20 @@ start(EtlExtract *extract)
 	return true;
 }
 
+/* add_lower_end adds the lower end of a range to the filter. NULL keys belong to the last range, whose reader refuses them. */
+static char *
+add_lower_end(const EtlExtract *extract, int i)
+{
+	const struct EtlWhole *whole = extract->whole;
+	const EtlColumn *key = etl_relation_column(extract->source, extract->attempt->task->primary_key.name[0]);
+	char *name = psprintf("%s.%s", extract->source->alias, quote_identifier(key->name));
+	char *condition = psprintf("%s > %s", name, etl_value_literal(key->type, whole->range[i - 1].key_until));
+
+	if (i + 1 == whole->n && !key->not_null)
+		condition = psprintf("(%s OR %s IS NULL)", condition, name);
+	return whole->filter ? psprintf("(%s\n) AND %s", whole->filter, condition) : condition;
+}
+
 /*
  * bound sets the bounds of a range. Its lower end is a condition, because keys may have more columns than the first; the
  * key is copied, because record_chunk replaces the one of the range.
@@ -245,7 +259,6 @@ bound(EtlExtract *extract, int i)
 	const struct EtlWhole *whole = extract->whole;
 	const EtlProgress *range = &whole->range[i];
 	EtlReadRequest *request = &extract->request;
-	const EtlColumn *key;
 	MemoryContext old = MemoryContextSwitchTo(extract->context);
 
 	request->after = NULL;
@@ -260,12 +273,7 @@ bound(EtlExtract *extract, int i)
 	request->until = range->key_until;
 	request->filter = whole->filter;
 	if (i > 0)
-	{
-		key = etl_relation_column(extract->source, extract->attempt->task->primary_key.name[0]);
-		request->filter = psprintf("%s%s%s%s.%s > %s", whole->filter ? "(" : "", whole->filter ? whole->filter : "",
-								   whole->filter ? "\n) AND " : "", extract->source->alias, quote_identifier(key->name),
-								   etl_value_literal(key->type, whole->range[i - 1].key_until));
-	}
+		request->filter = add_lower_end(extract, i);
 	MemoryContextSwitchTo(old);
 }
 
@@ -282,7 +290,11 @@ etl_whole_read(EtlExtract *extract, int i)
 		etl_extract_open(extract);
 	}
 	while (etl_extract_batch(extract))
+	{
 		etl_attempt_step(extract->attempt);
+		if (whole->team)
+			etl_helper_check(whole->team);
+	}
 	etl_extract_close(extract);
 	whole->current->done = true;
 	if (whole->n > 1)

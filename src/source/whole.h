@@ -7,6 +7,7 @@
 
 #include "catalog/extract_progress.h"
 #include "source/extract_run.h"
+#include "worker/helper.h"
 
 struct EtlWhole
 {
@@ -14,6 +15,7 @@ struct EtlWhole
 	EtlProgress *range;
 	EtlProgress *current; /* range that is read now */
 	const char *filter;	  /* of the extract, without the bounds of a range */
+	EtlHelperShare *team; /* whose errors end the read; NULL: it has no helpers */
 };
 
 /* Reads what is left of a range, one chunk after the other, and marks it as done, which the caller commits. */

@@ -27,7 +27,7 @@ etl_attempt_pause(EtlAttempt *attempt)
 {
 	/* See finish() in executor.c. */
 	CHECK_FOR_INTERRUPTS();
-	if (!etl_task_run_progress(attempt))
+	if (!attempt->is_helper && !etl_task_run_progress(attempt))
 		ereport(ERROR,
 				(errcode(ERRCODE_ETL_STALE_ATTEMPT),
 				 errmsg("attempt " INT64_FORMAT " is no longer running and may not commit", attempt->task_run_id)));

@@ -33,6 +33,7 @@ typedef struct EtlAttempt
 	const EtlTask *task;
 	bool full_refresh;
 	bool is_inline;
+	bool is_helper;				/* in a worker that helps the one of the attempt, who alone writes etl.task_run */
 	bool is_backfill;			/* read the rows of the interval, leave the watermark alone */
 	TimestampTz interval_start; /* of the run; DT_NOBEGIN: none */
 	TimestampTz interval_end;

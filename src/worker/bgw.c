@@ -79,6 +79,18 @@ etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name, Background
 	return start_worker(EXECUTOR_TYPE, name, "etl_executor_main", &params, handle);
 }
 
+/* etl_bgw_start_helper starts a worker that connects as role, like that of the attempt. */
+bool
+etl_bgw_start_helper(Oid role, int64 task_run_id, uint32 share, const char *type, const char *name,
+					 const char *function, BackgroundWorkerHandle **handle)
+{
+	EtlBgwParams params = {.database = MyDatabaseId, .role = role, .task_run_id = task_run_id, .request = share};
+
+	if (!OidIsValid(role))
+		elog(ERROR, "the worker of a task needs a role");
+	return start_worker(type, name, function, &params, handle);
+}
+
 /* etl_bgw_start_notifier starts a worker that delivers alerts if nobody else does; nobody waits for it. */
 bool
 etl_bgw_start_notifier(void)

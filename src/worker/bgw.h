@@ -13,8 +13,8 @@ typedef struct EtlBgwParams
 {
 	Oid database;
 	Oid role;		   /* InvalidOid: the bootstrap superuser */
-	int64 task_run_id; /* executor */
-	uint32 request;	   /* scheduler: dsm_handle of the request that it is started with */
+	int64 task_run_id; /* executor, and those that help it */
+	uint32 request;	   /* dsm_handle: scheduler: of the request that it is started with; helpers: of what they share */
 } EtlBgwParams;
 
 extern bool etl_bgw_start_scheduler(uint32 request, BackgroundWorkerHandle **handle);
@@ -22,6 +22,9 @@ extern bool etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name
 /* Starts a scheduler in a database that only looks whether there is something to do; nobody waits for it. */
 extern bool etl_bgw_start_look(Oid database, BackgroundWorkerHandle **handle);
 extern bool etl_bgw_start_notifier(void);
+/* Starts a worker of function for an attempt, which attaches to the segment share. */
+extern bool etl_bgw_start_helper(Oid role, int64 task_run_id, uint32 share, const char *type, const char *name,
+								 const char *function, BackgroundWorkerHandle **handle);
 extern EtlBgwParams etl_bgw_begin(void);
 
 /*
