@@ -152,14 +152,18 @@ etl_compat_backend(int i)
 #endif
 }
 
-/* The process of a virtual transaction, or NULL; 17 numbers processes instead of backends. */
+/* The process that has a virtual transaction open, or NULL; 17 numbers processes instead of backends. */
 static inline PGPROC *
 etl_compat_process(VirtualTransactionId vxid)
 {
 #if PG_VERSION_NUM >= 170000
-	return ProcNumberGetProc(vxid.procNumber);
+	PGPROC *process = ProcNumberGetProc(vxid.procNumber);
+
+	return process && process->vxid.lxid == vxid.localTransactionId ? process : NULL;
 #else
-	return BackendIdGetProc(vxid.backendId);
+	PGPROC *process = BackendIdGetProc(vxid.backendId);
+
+	return process && process->lxid == vxid.localTransactionId ? process : NULL;
 #endif
 }
 

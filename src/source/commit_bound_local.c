@@ -142,16 +142,15 @@ is_among(List *before, List *now)
 	return NULL;
 }
 
-/* describe names a holder. */
+/* describe names a holder; a transaction that nobody has open is a prepared one. */
 static const char *
 describe(const Holder *holder)
 {
-	PGPROC *process;
+	PGPROC *process = NULL;
 
-	if (VirtualTransactionIdIsRecoveredPreparedXact(holder->vxid))
-		return psprintf("prepared transaction %u", holder->vxid.localTransactionId);
-	process = etl_compat_process(holder->vxid);
-	return process ? psprintf("process %d", process->pid) : "a process";
+	if (!VirtualTransactionIdIsRecoveredPreparedXact(holder->vxid))
+		process = etl_compat_process(holder->vxid);
+	return process ? psprintf("process %d", process->pid) : "a prepared transaction";
 }
 
 /* wait_for_holders waits for those who have written to the tables and not ended. */
