@@ -14,6 +14,7 @@
 #include "load/bisect.h"
 #include "load/dml.h"
 #include "load/load.h"
+#include "load/markers.h"
 #include "load/merge.h"
 #include "load/reject.h"
 #include "utils/builtins.h"
@@ -128,6 +129,8 @@ note_statement(const Apply *apply)
 	MemoryContextSwitchTo(caller);
 	appendStringInfo(&sql, "%s;\n\n%s;", etl_delta_statement(delta->plan, delta->query, delta->table),
 					 apply->statement(delta->plan, &apply->source));
+	if (delta->gone)
+		appendStringInfo(&sql, "\n\n%s;", etl_markers_apply(delta->plan, delta->gone, delta->table));
 	delta->attempt->sql = sql.data;
 }
 
@@ -201,6 +204,21 @@ apply_replace(Apply *apply)
 		apply_rows(apply);
 }
 
+/*
+ * apply_markers deletes or marks the rows of the target that the markers concern and returns how many. In mode replace
+ * rows without a version go anyway. Done first: a new row may have a value that must be unique and was in a deleted one.
+ */
+static EtlDml
+apply_markers(Apply *apply)
+{
+	EtlDelta *delta = apply->delta;
+	EtlDml none = {0, 0, 0, 0};
+
+	if (delta->gone == NULL || delta->plan->mode == ETL_MODE_REPLACE)
+		return none;
+	return etl_dml_run(etl_markers_apply(delta->plan, delta->gone, delta->table));
+}
+
 /* etl_apply_run brings the delta into the target as the mode asks for. */
 void
 etl_apply_run(EtlDelta *delta)
@@ -209,6 +227,7 @@ etl_apply_run(EtlDelta *delta)
 	EtlCounts *counts = &delta->attempt->counts;
 	Apply apply = {.delta = delta, .source = {.table = delta->table}};
 	int64 rejected = counts->rejected;
+	EtlDml gone = apply_markers(&apply);
 
 	if (plan->mode == ETL_MODE_APPEND && !delta->attempt->full_refresh)
 	{
@@ -229,4 +248,7 @@ etl_apply_run(EtlDelta *delta)
 		}
 	}
 	counts->unchanged += Max(delta->rows - counts->inserted - counts->updated - (counts->rejected - rejected), 0);
+	counts->deleted += gone.deleted;
+	counts->updated += gone.updated;
+	etl_attempt_count(delta->attempt, "marked_deleted", gone.updated);
 }

@@ -13,6 +13,7 @@
 #include "compat.h"
 #include "dag/statement.h"
 #include "lib/stringinfo.h"
+#include "load/carry.h"
 #include "load/compile.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
@@ -41,26 +42,42 @@ append_columns(StringInfo sql, Oid relation)
 	table_close(rel, NoLock);
 }
 
-/* narrowed_query returns the query that replaces an input. The load times let the planner leave out partitions. */
-static Query *
-narrowed_query(const EtlInput *input, int64 after, const EtlBatchRange *range)
+/* append_range appends the condition for the batches of a run. The load times let the planner leave out partitions. */
+static void
+append_range(StringInfo sql, const EtlInput *input)
 {
+	const EtlBatchRange *range = &input->range;
+
+	appendStringInfo(sql, " AND _etl_batch OPERATOR(pg_catalog.<=) " INT64_FORMAT "::pg_catalog.int8", range->last);
+	if (input->after > 0)
+		appendStringInfo(sql, " AND _etl_batch OPERATOR(pg_catalog.>) " INT64_FORMAT "::pg_catalog.int8", input->after);
+	if (input->after > 0 && range->rows > 0)
+	{
+		appendStringInfo(sql, " AND _etl_loaded_at OPERATOR(pg_catalog.>=) '%s'::pg_catalog.timestamptz",
+						 timestamptz_to_str(range->loaded_from));
+		appendStringInfo(sql, " AND _etl_loaded_at OPERATOR(pg_catalog.<=) '%s'::pg_catalog.timestamptz",
+						 timestamptz_to_str(range->loaded_to));
+	}
+}
+
+/* etl_compile_rows returns the query that replaces an input. */
+Query *
+etl_compile_rows(const EtlInput *input, EtlRows rows)
+{
+	StringInfoData where;
 	StringInfoData sql;
 
+	initStringInfo(&where);
+	if (input->range.last > 0)
+		append_range(&where, input);
+	if (rows != ETL_ROWS_ALL)
+		appendStringInfo(&where, " AND _etl_op OPERATOR(pg_catalog.%s) 'd'::pg_catalog.text",
+						 rows == ETL_ROWS_DELETED ? "=" : "<>");
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
 	append_columns(&sql, input->relation);
-	appendStringInfo(&sql, " FROM %s WHERE _etl_batch OPERATOR(pg_catalog.<=) " INT64_FORMAT "::pg_catalog.int8",
-					 input->name, range->last);
-	if (after > 0)
-		appendStringInfo(&sql, " AND _etl_batch OPERATOR(pg_catalog.>) " INT64_FORMAT "::pg_catalog.int8", after);
-	if (after > 0 && range->rows > 0)
-	{
-		appendStringInfo(&sql, " AND _etl_loaded_at OPERATOR(pg_catalog.>=) '%s'::pg_catalog.timestamptz",
-						 timestamptz_to_str(range->loaded_from));
-		appendStringInfo(&sql, " AND _etl_loaded_at OPERATOR(pg_catalog.<=) '%s'::pg_catalog.timestamptz",
-						 timestamptz_to_str(range->loaded_to));
-	}
+	appendStringInfo(&sql, " FROM %s%s%s", input->name, where.len > 0 ? " WHERE" : "",
+					 where.len > 0 ? where.data + strlen(" AND") : "");
 	return etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql.data)), sql.data);
 }
 
@@ -79,14 +96,13 @@ name_dropped(List *names)
 	}
 }
 
-/* etl_compile_narrow turns the input that can be narrowed into a subquery over what is new in it. */
-void
-etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range)
+/* replace turns an input into a subquery over some of its rows. */
+static void
+replace(const EtlInput *input)
 {
-	EtlInput *input = compile->narrowed;
 	RangeTblEntry *rte = input->rte;
 
-	rte->subquery = narrowed_query(input, after, range);
+	rte->subquery = etl_compile_rows(input, input->op == InvalidAttrNumber ? ETL_ROWS_ALL : ETL_ROWS_PRESENT);
 	rte->rtekind = RTE_SUBQUERY;
 	rte->security_barrier = false;
 	rte->relid = InvalidOid;
@@ -98,6 +114,36 @@ etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range)
 		rte->alias = makeAlias(rte->eref->aliasname, NIL);
 	name_dropped(rte->eref->colnames);
 	name_dropped(rte->alias->colnames);
+}
+
+/* etl_compile_narrow turns the input that can be narrowed into a subquery over what is new in it. */
+void
+etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range)
+{
+	EtlInput *input = compile->narrowed;
+
+	input->after = after;
+	input->range = *range;
+	replace(input);
+}
+
+/*
+ * etl_compile_leave_out leaves the delete markers out of the inputs that are read whole. An entry that is read in a way
+ * that a subquery does not know stays as it is.
+ */
+void
+etl_compile_leave_out(EtlCompile *compile)
+{
+	ListCell *cell;
+
+	foreach (cell, compile->inputs)
+	{
+		EtlInput *input = lfirst(cell);
+
+		if (input->rte->rtekind == RTE_RELATION && !input->in_view && !input->is_special &&
+			input->op != InvalidAttrNumber)
+			replace(input);
+	}
 }
 
 /* etl_compile_sequence_name returns the name of the n-th appended column. */
@@ -120,13 +166,13 @@ etl_compile_sequence(EtlCompile *compile)
 	foreach (cell, compile->inputs)
 	{
 		EtlInput *input = lfirst(cell);
-		AttrNumber batch;
+		bool is_carried = compile->is_carried && input == compile->single;
 		Var *var;
 
-		if (input->in_expression || !input->is_visible || input->level != query)
+		if (input->in_expression || (!is_carried && (!input->is_visible || input->level != query)))
 			continue;
-		batch = get_attnum(input->relation, "_etl_batch");
-		var = makeVar(input->index, batch, INT8OID, -1, InvalidOid, 0);
+		var = etl_carry_column(input, get_attnum(input->relation, "_etl_batch"),
+							   etl_compile_sequence_name(compile->n_sequence));
 		query->targetList = lappend(query->targetList,
 									makeTargetEntry((Expr *) var, list_length(query->targetList) + 1,
 													etl_compile_sequence_name(compile->n_sequence), false));

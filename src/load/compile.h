@@ -11,24 +11,49 @@
 #include "catalog/batch.h"
 #include "nodes/parsenodes.h"
 
+/* A step of the way from the top of a query down to an input: the entry of level that is the next query. */
+typedef struct EtlStep
+{
+	Query *level;
+	int index;
+} EtlStep;
+
+/* Which rows of an input are read. */
+typedef enum EtlRows
+{
+	ETL_ROWS_ALL,	  /* the query looks at _etl_op itself */
+	ETL_ROWS_PRESENT, /* no delete markers */
+	ETL_ROWS_DELETED  /* only delete markers */
+} EtlRows;
+
 typedef struct EtlInput
 {
 	Oid relation;
-	char *name;			/* schema-qualified and quoted */
-	const char *reason; /* why it is read whole; NULL: it can be narrowed */
-	bool in_expression; /* inside a subquery expression (EXISTS, IN, scalar): always read whole */
-	RangeTblEntry *rte; /* where the query reads it */
-	Query *level;		/* the query whose range table holds rte */
-	int index;			/* of rte in it */
-	bool is_visible;	/* its columns can be named at the top level of the query */
+	char *name;			 /* schema-qualified and quoted */
+	const char *reason;	 /* why it is read whole; NULL: it can be narrowed */
+	bool in_expression;	 /* inside a subquery expression (EXISTS, IN, scalar): always read whole */
+	RangeTblEntry *rte;	 /* where the query reads it */
+	Query *level;		 /* the query whose range table holds rte */
+	int index;			 /* of rte in it */
+	bool is_visible;	 /* its columns can be named at the top level of the query */
+	bool is_hidden;		 /* a join with an alias hides its columns from the query around it */
+	bool is_special;	 /* ONLY, TABLESAMPLE or a system column: it has to stay a table */
+	bool in_view;		 /* the tree is that of a view and cannot be changed */
+	List *path;			 /* EtlStep *, from the top; NIL: at the top level */
+	AttrNumber op;		 /* _etl_op; InvalidAttrNumber: it has none, or the query uses it */
+	int64 after;		 /* narrowed: the batches above after ... */
+	EtlBatchRange range; /* ... up to range.last; 0: it is read whole */
 } EtlInput;
 
 typedef struct EtlCompile
 {
 	Query *query;
 	List *inputs;		/* EtlInput *, in the order of the query; a table may occur more than once */
+	EtlInput *single;	/* the one input that could be narrowed, even if every row is needed; or NULL */
 	EtlInput *narrowed; /* the one input that is narrowed, or NULL */
 	const char *reason; /* why none is, although there are raw inputs; NULL otherwise */
+	const char *shape;	/* the part of reason that lies in the query and not in the mode */
+	bool is_carried;	/* the batch of single has to be carried to the top */
 	int n_sequence;		/* columns _etl_seq, _etl_seq2, ... that etl_compile_sequence appended */
 } EtlCompile;
 
@@ -40,6 +65,12 @@ extern EtlCompile *etl_compile_inspect(Query *query, const char *is_whole, bool 
 
 /* Narrows the input: above after (0: from the start) up to range->last. Changes the tree. */
 extern void etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range);
+
+/* Leaves the delete markers of all inputs out; of the narrowed one etl_compile_narrow does. Changes the tree. */
+extern void etl_compile_leave_out(EtlCompile *compile);
+
+/* The subquery that stands for the single input, with other rows of it. */
+extern Query *etl_compile_rows(const EtlInput *input, EtlRows rows);
 
 /* Appends the batch numbers of visible inputs as columns, so that the latest version of a key can be told. */
 extern void etl_compile_sequence(EtlCompile *compile);

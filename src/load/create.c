@@ -59,6 +59,8 @@ table_sql(const EtlPlan *plan, const char *table)
 						 etl_text_type(column->type, column->typmod), etl_text_collate(column->collation, column->type),
 						 column->is_key ? " NOT NULL" : "");
 	}
+	if (plan->on_delete == ETL_ON_DELETE_MARK)
+		appendStringInfoString(&sql, ", " ETL_DELETED_AT " pg_catalog.timestamptz");
 	for (int i = 0; i < plan->n_key; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : ", PRIMARY KEY (", etl_plan_key(plan, i)->quoted);
 	appendStringInfoString(&sql, plan->n_key > 0 ? "))" : ")");
@@ -85,4 +87,10 @@ etl_target_create(const EtlPlan *plan, const char *schema, const char *name)
 		(void) etl_sql_exec(psprintf("COMMENT ON COLUMN %s.%s IS 'Part of the key by which etl_ext matches rows.'",
 									 table, etl_plan_key(plan, i)->quoted),
 							SPI_OK_UTILITY);
+	if (plan->on_delete == ETL_ON_DELETE_MARK)
+		(void) etl_sql_exec(
+			psprintf("COMMENT ON COLUMN %s." ETL_DELETED_AT
+					 " IS 'When etl_ext learned that the source has deleted the row; NULL: it is there.'",
+					 table),
+			SPI_OK_UTILITY);
 }

@@ -66,10 +66,10 @@ is_cut_by_cast(Oid type)
 }
 
 /*
- * key_expression returns a key column as the target will see it: values that differ in the query may be equal there.
+ * etl_delta_key returns a key column as the target will see it: values that differ in the query may be equal there.
  */
-static char *
-key_expression(const EtlColumn *column, const char *source, bool is_cast)
+char *
+etl_delta_key(const EtlColumn *column, const char *source, bool is_cast)
 {
 	char *name = psprintf("%s%s", source, column->quoted);
 	int32 typmod = is_cut_by_cast(column->target_type) ? -1 : column->target_typmod;
@@ -93,7 +93,7 @@ etl_delta_select(const EtlPlan *plan, const char *source, bool is_cast)
 	appendStringInfoString(&sql, "SELECT ");
 	for (int i = 0; i < plan->n_key; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "DISTINCT ON (",
-						 key_expression(etl_plan_key(plan, i), source, is_cast));
+						 etl_delta_key(etl_plan_key(plan, i), source, is_cast));
 	if (plan->n_key > 0)
 		appendStringInfoString(&sql, ") ");
 	etl_text_columns(&sql, plan, source);
@@ -109,7 +109,7 @@ etl_delta_order(const EtlPlan *plan, const char *source, bool is_cast)
 	initStringInfo(&sql);
 	for (int i = 0; i < plan->n_key; i++)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "ORDER BY ",
-						 key_expression(etl_plan_key(plan, i), source, is_cast));
+						 etl_delta_key(etl_plan_key(plan, i), source, is_cast));
 	for (int i = 0; i < plan->n_order && plan->n_key > 0; i++)
 		appendStringInfo(&sql, ", %s%s %s NULLS LAST", source, plan->columns.column[plan->order[i].column].quoted,
 						 plan->order[i].is_ascending ? "ASC" : "DESC");

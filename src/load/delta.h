@@ -14,6 +14,7 @@ typedef struct EtlDelta
 	const EtlPlan *plan;
 	char *query; /* compiled SQL */
 	char *table; /* pg_temp.etl_delta_<attempt> */
+	char *gone;	 /* table of the delete markers, see markers.h; NULL: there are none, or they are ignored */
 	int64 rows;	 /* in table */
 	int64 read;	 /* rows that the query returned */
 } EtlDelta;
@@ -38,6 +39,9 @@ extern void etl_delta_drop(const char *table);
 
 /* The order that puts the latest version of each key first; source: alias of the rows, with a dot. */
 extern char *etl_delta_order(const EtlPlan *plan, const char *source, bool is_cast);
+
+/* A key column of the rows source as the target will see it. */
+extern char *etl_delta_key(const EtlColumn *column, const char *source, bool is_cast);
 
 /* "SELECT DISTINCT ON (key)" or "SELECT". */
 extern char *etl_delta_select(const EtlPlan *plan, const char *source, bool is_cast);

@@ -10,6 +10,7 @@
 #include "catalog/spi.h"
 #include "load/delta.h"
 #include "load/load.h"
+#include "load/markers.h"
 #include "load/merge.h"
 #include "load/target.h"
 #include "utils/builtins.h"
@@ -135,6 +136,21 @@ add_statements(List *lines, const EtlPlan *plan)
 	return add_lines(lines, psprintf("%s;", etl_merge_insert(plan, &source)));
 }
 
+/* add_markers appends what is done about rows that the source has deleted. */
+static List *
+add_markers(List *lines, const EtlPlan *plan)
+{
+	if (plan->on_delete == ETL_ON_DELETE_IGNORE)
+		return lines;
+	lines = lappend(lines, "");
+	lines = lappend(lines,
+					"-- Delete markers. If there are any, the query below leaves out the versions that they end, and");
+	lines = add_lines(lines, psprintf("%s;", etl_markers_statement(plan, "pg_temp.etl_gone")));
+	if (plan->mode != ETL_MODE_REPLACE)
+		lines = add_lines(lines, psprintf("%s;", etl_markers_apply(plan, "pg_temp.etl_gone", "pg_temp.etl_delta")));
+	return lines;
+}
+
 /* match_target matches the plan with the target as a run would. */
 static void
 match_target(const EtlTask *task, EtlPlan *plan)
@@ -175,7 +191,9 @@ etl_load_explain(const EtlTask *task)
 	lines = describe_inputs(lines, task, plan);
 	if (plan->n_key > 0)
 		etl_compile_sequence(plan->compile);
+	etl_compile_leave_out(plan->compile);
 	query = etl_compile_sql(plan->compile);
+	lines = add_markers(lines, plan);
 	lines = lappend(lines, "");
 	lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, query, "pg_temp.etl_delta")));
 	lines = add_statements(lines, plan);

@@ -25,7 +25,9 @@ typedef struct Place
 	bool in_expression;
 	bool is_visible;
 	bool allow_distinct;
-	Oid view; /* whose query this is */
+	bool is_hidden;
+	List *path; /* of EtlStep */
+	Oid view;	/* whose query this is */
 } Place;
 
 typedef struct Walk
@@ -34,12 +36,13 @@ typedef struct Walk
 	Place place;
 } Walk;
 
-/* Looks for a system column of one range table entry. */
-typedef struct SystemColumn
+/* Looks for a column of one range table entry; InvalidAttrNumber: for any system column. */
+typedef struct ColumnSearch
 {
 	int index;
 	int depth;
-} SystemColumn;
+	AttrNumber attnum;
+} ColumnSearch;
 
 static void visit_query(Query *query, Walk *walk);
 
@@ -59,9 +62,9 @@ etl_compile_is_raw(Oid relation)
 		   get_atttype(relation, loaded_at) == TIMESTAMPTZOID;
 }
 
-/* has_system_column finds a system column of the entry, also from within subqueries. */
+/* has_column finds the use of a column of the entry, also from within subqueries. */
 static bool
-has_system_column(Node *node, SystemColumn *wanted)
+has_column(Node *node, ColumnSearch *wanted)
 {
 	bool result;
 
@@ -71,12 +74,13 @@ has_system_column(Node *node, SystemColumn *wanted)
 	{
 		Var *var = (Var *) node;
 
-		return var->varno == wanted->index && (int) var->varlevelsup == wanted->depth && var->varattno < 0;
+		return var->varno == wanted->index && (int) var->varlevelsup == wanted->depth &&
+			   (wanted->attnum == InvalidAttrNumber ? var->varattno < 0 : var->varattno == wanted->attnum);
 	}
 	if (!IsA(node, Query))
-		return expression_tree_walker(node, has_system_column, wanted);
+		return expression_tree_walker(node, has_column, wanted);
 	wanted->depth++;
-	result = query_tree_walker((Query *) node, has_system_column, wanted, 0);
+	result = query_tree_walker((Query *) node, has_column, wanted, QTW_IGNORE_JOINALIASES);
 	wanted->depth--;
 	return result;
 }
@@ -105,15 +109,28 @@ static const char *
 entry_reason(Query *query, int index)
 {
 	RangeTblEntry *rte = rt_fetch(index, query->rtable);
-	SystemColumn wanted = {index, 0};
+	ColumnSearch wanted = {index, 0, InvalidAttrNumber};
 
 	if (rte->tablesample != NULL)
 		return "it is read by TABLESAMPLE";
 	if (!rte->inh)
 		return "it is read by ONLY";
-	if (query_tree_walker(query, has_system_column, &wanted, 0))
+	if (query_tree_walker(query, has_column, &wanted, QTW_IGNORE_JOINALIASES))
 		return "a system column of it is used";
 	return NULL;
+}
+
+/* op_column returns the column that tells delete markers, unless the query looks at it itself. */
+static AttrNumber
+op_column(Query *query, int index)
+{
+	Oid relation = rt_fetch(index, query->rtable)->relid;
+	ColumnSearch wanted = {index, 0, get_attnum(relation, "_etl_op")};
+
+	if (wanted.attnum == InvalidAttrNumber || get_atttype(relation, wanted.attnum) != TEXTOID ||
+		query_tree_walker(query, has_column, &wanted, QTW_IGNORE_JOINALIASES))
+		return InvalidAttrNumber;
+	return wanted.attnum;
 }
 
 /* visit_relation notes a raw input and goes on into a view. */
@@ -139,7 +156,14 @@ visit_relation(Query *query, int index, Walk *walk)
 	input = palloc0(sizeof(EtlInput));
 	input->relation = rte->relid;
 	input->name = etl_lineage_name(rte->relid);
-	input->reason = outer.reason ? outer.reason : entry_reason(query, index);
+	input->reason = entry_reason(query, index);
+	input->is_special = input->reason != NULL;
+	if (outer.reason)
+		input->reason = outer.reason;
+	input->op = op_column(query, index);
+	input->is_hidden = outer.is_hidden;
+	input->in_view = OidIsValid(outer.view);
+	input->path = outer.path;
 	input->in_expression = outer.in_expression;
 	input->is_visible = outer.is_visible;
 	input->rte = rte;
@@ -154,12 +178,17 @@ visit_entry(Query *query, int index, Walk *walk)
 {
 	RangeTblEntry *rte = rt_fetch(index, query->rtable);
 	Place outer = walk->place;
+	EtlStep *step;
 
 	if (rte->rtekind == RTE_RELATION && rte->relid != outer.view)
 		visit_relation(query, index, walk);
 	else if (rte->rtekind == RTE_SUBQUERY)
 	{
+		step = palloc(sizeof(EtlStep));
+		step->level = query;
+		step->index = index;
 		walk->place.is_visible = false;
+		walk->place.path = lappend(list_copy(outer.path), step);
 		visit_query(rte->subquery, walk);
 		walk->place = outer;
 	}
@@ -169,7 +198,8 @@ visit_entry(Query *query, int index, Walk *walk)
 static void
 visit_join(Query *query, Node *node, Walk *walk)
 {
-	Place outer = walk->place;
+	Place before = walk->place;
+	Place outer = before;
 	const char *nullable = "it is on the nullable side of an outer join";
 	JoinExpr *join;
 	ListCell *cell;
@@ -188,7 +218,10 @@ visit_join(Query *query, Node *node, Walk *walk)
 	}
 	join = castNode(JoinExpr, node);
 	if (join->alias != NULL)
+	{
 		walk->place.is_visible = outer.is_visible = false;
+		walk->place.is_hidden = outer.is_hidden = true;
+	}
 	if (outer.reason == NULL && (join->jointype == JOIN_RIGHT || join->jointype == JOIN_FULL))
 		walk->place.reason = nullable;
 	visit_join(query, join->larg, walk);
@@ -196,7 +229,7 @@ visit_join(Query *query, Node *node, Walk *walk)
 	if (outer.reason == NULL && (join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL))
 		walk->place.reason = nullable;
 	visit_join(query, join->rarg, walk);
-	walk->place = outer;
+	walk->place = before;
 }
 
 /* visit_expression visits the subqueries in expressions; what they read is always read whole. */
@@ -258,7 +291,7 @@ EtlCompile *
 etl_compile_inspect(Query *query, const char *is_whole, bool allow_distinct)
 {
 	EtlCompile *compile = palloc0(sizeof(EtlCompile));
-	Walk walk = {NIL, {NULL, false, true, allow_distinct, InvalidOid}};
+	Walk walk = {NIL, {NULL, false, true, allow_distinct, false, NIL, InvalidOid}};
 	EtlInput *first = NULL;
 	ListCell *cell;
 
@@ -276,10 +309,13 @@ etl_compile_inspect(Query *query, const char *is_whole, bool allow_distinct)
 		if (first == NULL)
 			first = input;
 	}
-	if (first != NULL && is_whole != NULL)
-		compile->reason = is_whole;
 	if (first != NULL && compile->reason == NULL)
 		compile->reason = first->reason;
+	compile->shape = compile->reason;
+	if (first != NULL && compile->reason == NULL)
+		compile->single = first;
+	if (first != NULL && is_whole != NULL)
+		compile->reason = is_whole;
 	if (first != NULL && compile->reason == NULL)
 		compile->narrowed = first;
 	return compile;

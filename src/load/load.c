@@ -12,6 +12,7 @@
 #include "load/apply.h"
 #include "load/delta.h"
 #include "load/load.h"
+#include "load/markers.h"
 #include "load/statistics.h"
 #include "load/target.h"
 #include "miscadmin.h"
@@ -152,12 +153,14 @@ etl_load_run(EtlAttempt *attempt)
 	position = read_positions(plan, &range);
 	if (plan->n_key > 0)
 		etl_compile_sequence(plan->compile);
+	etl_compile_leave_out(plan->compile);
 	level = NewGUCNestLevel();
 	set_limits();
 	delta = etl_delta_make(attempt, plan);
+	etl_markers_collect(delta);
 	etl_delta_fill(delta);
 	attempt->counts.read = plan->compile->narrowed != NULL ? range.rows : delta->read;
-	if (delta->rows > 0 || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
+	if (delta->rows > 0 || delta->gone != NULL || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
 	{
 		ETL_FAULT("before_merge");
 		etl_apply_run(delta);

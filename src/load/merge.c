@@ -109,6 +109,11 @@ append_update(StringInfo sql, const EtlPlan *plan, const EtlSource *source)
 		appendStringInfo(&set, "%s%s = d.%s", set.len > 0 ? ", " : "", column->quoted, column->quoted);
 		appendStringInfo(&differs, "%s%s", differs.len > 0 ? "\n  OR " : "", etl_text_differs(column));
 	}
+	if (plan->on_delete == ETL_ON_DELETE_MARK)
+	{
+		appendStringInfo(&set, "%s" ETL_DELETED_AT " = NULL", set.len > 0 ? ", " : "");
+		appendStringInfo(&differs, "%st." ETL_DELETED_AT " IS NOT NULL", differs.len > 0 ? "\n  OR " : "");
+	}
 	if (set.len == 0)
 		return;
 	appendStringInfo(sql, "\nWHEN MATCHED AND (%s)", differs.data);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "dag/statement.h"
+#include "load/markers.h"
 #include "load/plan.h"
 #include "nodes/value.h"
 #include "nodes/parsenodes.h"
@@ -197,5 +198,6 @@ etl_plan_make(const EtlTask *task)
 		is_whole = task->kind == ETL_TASK_AGGREGATE ? "an aggregate is computed from all rows"
 													: "mode replace needs all rows";
 	plan->compile = etl_compile_inspect(query, is_whole, plan->n_key > 0);
+	etl_markers_resolve(plan);
 	return plan;
 }

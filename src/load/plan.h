@@ -17,6 +17,17 @@ typedef enum EtlMode
 	ETL_MODE_REPLACE /* also aggregates */
 } EtlMode;
 
+/* What becomes of rows that the source has deleted. */
+typedef enum EtlOnDelete
+{
+	ETL_ON_DELETE_IGNORE,
+	ETL_ON_DELETE_DELETE,
+	ETL_ON_DELETE_MARK
+} EtlOnDelete;
+
+/* The column of a target that says since when a row is deleted (on_delete => 'mark'). */
+#define ETL_DELETED_AT "_etl_deleted_at"
+
 /* A column of order_by. The row that comes first is the latest; NULL always comes last. */
 typedef struct EtlOrder
 {
@@ -28,6 +39,7 @@ typedef struct EtlPlan
 {
 	const EtlTask *task;
 	EtlMode mode;
+	EtlOnDelete on_delete;
 	EtlColumns columns;
 	int n_key;
 	int *key; /* positions in columns, in the order of the task's key */

@@ -156,6 +156,23 @@ check_unset(const EtlPlan *plan, Relation relation)
 	}
 }
 
+/* check_deleted_at refuses a target without the column in which deleted rows are marked. */
+static void
+check_deleted_at(const EtlPlan *plan, Relation relation)
+{
+	Form_pg_attribute attribute = find_attribute(relation, ETL_DELETED_AT);
+
+	if (attribute && attribute->atttypid == TIMESTAMPTZOID && !attribute->attnotnull && !attribute->attgenerated)
+		return;
+	ereport(ERROR,
+			(errcode(attribute ? ERRCODE_DATATYPE_MISMATCH : ERRCODE_UNDEFINED_COLUMN),
+			 attribute ? errmsg("column " ETL_DELETED_AT " of target %s cannot hold a time or NULL", plan->target_name)
+					   : errmsg("target %s has no column " ETL_DELETED_AT, plan->target_name),
+			 errdetail("on_delete => 'mark' notes there when a row was deleted in the source."),
+			 errhint("ALTER TABLE %s ADD COLUMN " ETL_DELETED_AT " timestamptz; or use on_delete => 'delete'.",
+					 plan->target_name)));
+}
+
 /* etl_target_match checks the target and fills in the target's side of each column. */
 void
 etl_target_match(EtlPlan *plan, Oid target)
@@ -187,6 +204,8 @@ etl_target_match(EtlPlan *plan, Oid target)
 		column->is_identity = attribute->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
 	}
 	check_unset(plan, relation);
+	if (plan->on_delete == ETL_ON_DELETE_MARK)
+		check_deleted_at(plan, relation);
 	for (int i = 0; i < plan->n_key; i++)
 		etl_plan_check_ordering("key column", etl_plan_key(plan, i)->name, etl_plan_key(plan, i)->target_type);
 	relation_close(relation, NoLock);
