@@ -1,6 +1,7 @@
 -- The same table in MariaDB: @rows rows.
 CREATE DATABASE bench;
-CREATE TABLE bench.`lines` (
+USE bench;
+CREATE TABLE `lines` (
   line_id    bigint PRIMARY KEY,
   order_id   bigint NOT NULL,
   product    int NOT NULL,
@@ -10,10 +11,10 @@ CREATE TABLE bench.`lines` (
   created_at datetime NOT NULL,
   updated_at datetime NOT NULL
 );
-INSERT INTO bench.`lines` SELECT seq, seq DIV 3, seq MOD 5000, (seq MOD 100000) / 100,
+INSERT INTO `lines` SELECT seq, seq DIV 3, seq MOD 5000, (seq MOD 100000) / 100,
   ELT(seq MOD 4 + 1, 'new', 'paid', 'sent', 'closed'), IF(seq MOD 3 = 0, CONCAT('note ', MD5(seq)), NULL),
   '2026-01-01' + INTERVAL seq SECOND, '2026-01-02' + INTERVAL seq SECOND FROM seq_1_to_1000000;
-CREATE INDEX lines_updated ON bench.`lines` (updated_at);
-ANALYZE TABLE bench.`lines`;
+CREATE INDEX lines_updated ON `lines` (updated_at);
+ANALYZE TABLE `lines`;
 CREATE USER bench@'%' IDENTIFIED BY 'bench';
 GRANT ALL ON bench.* TO bench@'%';
