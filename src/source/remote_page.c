@@ -211,7 +211,8 @@ append_bounds(StringInfo sql, const EtlRemotePage *page, int *n)
 		append_is_null(sql, page, cursor, true, n);
 	else
 	{
-		if (page->nulls == ETL_NULLS_LEFT_OUT && cursor >= 0 && !column_of(page, cursor)->not_null)
+		if (page->nulls == ETL_NULLS_LEFT_OUT && cursor >= 0 && !column_of(page, cursor)->not_null &&
+			request->lower == NULL && request->below == NULL)
 			append_is_null(sql, page, cursor, false, n);
 		append_cursor_bounds(sql, page, leads && page->last ? NULL : request->lower, n);
 	}
