@@ -14,6 +14,7 @@
 #include "guc.h"
 #include "miscadmin.h"
 #include "source/bounds.h"
+#include "source/commit_bound.h"
 #include "source/extract.h"
 #include "source/page.h"
 #include "source/plan_probe.h"
@@ -259,6 +260,7 @@ static List *
 look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 {
 	EtlSource *source = etl_relation_describe(relid, &task->columns);
+	char *problem;
 
 	etl_relation_check_select(source);
 	etl_raw_table_check(raw, task, source);
@@ -275,6 +277,10 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 							   pstrdup("Name another primary_key with etl.alter_task."));
 	if (OidIsValid(source->server))
 		problems = check_mysql_cursor(check_server(problems, source), task, source);
+	problem = etl_commit_bound_problem(task, source);
+	if (problem)
+		problems = add_problem(problems, false, problem,
+							   pstrdup("Set lag to the longest time that a transaction of the source takes."));
 	if (task->primary_key.n == 0)
 		problems = add_problem(
 			problems, false,

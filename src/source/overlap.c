@@ -233,11 +233,12 @@ counted_only(const EtlOverlap *overlap, const EtlReadRequest *request, int64 fir
 	return batches ? psprintf(" AND %s <> ALL ('%s'::bigint[])", ETL_RAW_BATCH, batches) : "";
 }
 
-/* without_cursor returns the condition for the rows whose cursor is NULL or below everything. */
+/* without_cursor returns the condition for the rows whose cursor is NULL or one that nothing is ever above or below. */
 static char *
 without_cursor(const EtlColumn *cursor)
 {
 	const char *name = quote_identifier(cursor->name);
+	const char *ends = cursor->type == NUMERICOID ? "{-infinity,infinity,NaN}" : "{-infinity,infinity}";
 
 	switch (cursor->type)
 	{
@@ -245,7 +246,7 @@ without_cursor(const EtlColumn *cursor)
 		case TIMESTAMPTZOID:
 		case DATEOID:
 		case NUMERICOID:
-			return psprintf("(%s IS NULL OR %s = %s)", name, name, etl_value_literal(cursor->type, "-infinity"));
+			return psprintf("%s IS NULL OR %s = ANY ('%s'::%s[])", name, name, ends, etl_value_type(cursor->type));
 		default:
 			return psprintf("%s IS NULL", name);
 	}
