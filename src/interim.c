@@ -11,5 +11,3 @@
 
 
 
-/* helper D */
-WEAK void etl_snapshot_group_join(EtlExtract *extract) {}

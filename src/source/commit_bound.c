@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "source/commit_bound.h"
+#include "source/snapshot_group.h"
 #include "source/value.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
@@ -238,7 +239,9 @@ find(EtlExtract *extract, const EtlColumn *cursor)
 		if (kind == CURSOR_OTHER && is_end(cursor->type, highest))
 			writers.why_not = psprintf("the highest value of the cursor is %s", highest);
 	}
-	if (writers.why_not == NULL && extract->remote)
+	if (writers.why_not == NULL && extract->request.snapshot)
+		etl_snapshot_group_writers(extract, kind == CURSOR_OTHER, &writers);
+	else if (writers.why_not == NULL && extract->remote)
 		etl_writers_pg(extract, kind == CURSOR_OTHER, &writers);
 	else if (writers.why_not == NULL)
 		etl_writers_local(extract, kind == CURSOR_OTHER, &writers);

@@ -133,6 +133,16 @@ etl_extract_open_overlap(EtlExtract *extract)
 	MemoryContextSwitchTo(old);
 }
 
+/* refuse_snapshot: only one reader can read in the snapshot of a group. */
+static void
+refuse_snapshot(const EtlExtract *extract, const char *reason)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("source %s cannot be read in the snapshot of its group", extract->source->name),
+					errdetail("Its reader is %s: %s.", extract->reader->routine->name, reason ? reason : "no other can"),
+					errhint("Change what keeps the postgres reader from it, or reset snapshot_group.")));
+}
+
 /* etl_extract_open asks for the best reader. */
 void
 etl_extract_open(EtlExtract *extract)
@@ -142,6 +152,8 @@ etl_extract_open(EtlExtract *extract)
 
 	extract->reader = etl_reader_open(&extract->request, &reason);
 	extract->reader->attempt = extract->attempt;
+	if (extract->request.snapshot && extract->reader->routine != &etl_postgres_reader)
+		refuse_snapshot(extract, reason);
 	extract->attempt->reader = extract->reader->routine->name;
 	if (reason && extract->attempt->reader_reason == NULL)
 		extract->attempt->reader_reason = MemoryContextStrdup(extract->attempt->context, reason);

@@ -34,6 +34,7 @@ struct EtlExtract
 	EtlOverlap *overlap; /* NULL: no row can be there already */
 	EtlRawSink *batch;
 	EtlBatchRecord record;
+	TimestampTz snapshot_safe_at; /* with request.snapshot: all that began before have ended in it; DT_NOBEGIN: unknown */
 	struct EtlWhole *whole; /* of a read in key order; NULL: it is none (whole.h) */
 	int64 skipped;		/* rows that the raw table had already */
 	int64 null_cursors; /* rows without a cursor, over all batches */

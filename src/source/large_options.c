@@ -59,6 +59,21 @@ refuse_group(const EtlSource *source, const char *why)
 					 " one task from a view that joins them.")));
 }
 
+/* check_group_cursor: what is open when the snapshot is taken bounds cursors that are moments. */
+static void
+check_group_cursor(const EtlTask *task, const EtlSource *source)
+{
+	const EtlColumn *cursor = task->cursor_column ? etl_relation_column(source, task->cursor_column) : NULL;
+
+	if (cursor && !etl_bounds_is_time(cursor->type) && cursor->type != UUIDOID)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("snapshot_group needs a cursor of type timestamp, timestamptz, date or uuid, or none"),
+						errdetail("cursor_column \"%s\" has type %s: nobody knows which lower values will still be"
+								  " committed when the snapshot is taken.",
+								  cursor->name, format_type_be(cursor->type)),
+						errhint("Use a time as cursor_column, or leave snapshot_group or cursor_column out.")));
+}
+
 /* check_group: the other members that are defined already must be of the same server. */
 static void
 check_group(const EtlTask *task, const EtlSource *source)
@@ -76,6 +91,7 @@ check_group(const EtlTask *task, const EtlSource *source)
 		refuse_group(source, psprintf("Servers of %s cannot share a snapshot between connections.", source->fdw));
 	if (task->reader && strcmp(task->reader, "query") == 0)
 		refuse_group(source, "The query reader reads through postgres_fdw, which has snapshots of its own.");
+	check_group_cursor(task, source);
 	tasks = etl_task_list(task->pipeline_id);
 	for (int i = 0; i < tasks.n; i++)
 	{

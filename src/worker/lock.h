@@ -12,7 +12,8 @@ typedef enum EtlLockClass
 	ETL_LOCK_TARGET = 0xE72,	/* held by the one writer of a table; key: its Oid */
 	ETL_LOCK_SCHEDULER = 0xE73, /* held by the scheduler of the database; key: 0 */
 	ETL_LOCK_WAITER = 0xE74,	/* held by a session that waits for a run; key: a random number */
-	ETL_LOCK_NOTIFIER = 0xE75	/* held by the notifier of the database; key: 0 */
+	ETL_LOCK_NOTIFIER = 0xE75,	/* held by the notifier of the database; key: 0 */
+	ETL_LOCK_SNAPSHOT = 0xE76	/* held by the holder of a snapshot; key: etl_run_snapshot_key */
 } EtlLockClass;
 
 /* session: until released or the process ends; otherwise until the transaction ends. */
