@@ -9,21 +9,18 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/spi.h"
 #include "compat.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "source/partition.h"
-#include "load/statistics.h"
+#include "source/raw_index.h"
 #include "source/raw_sink.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -41,8 +38,7 @@ struct EtlRawSink
 	EState *estate;
 	ResultRelInfo *result;
 	BulkInsertState bulk;
-	bool once_per_block;	/* one index entry says all about a block */
-	BlockNumber last_block; /* that has its entry */
+	EtlRawIndex *index;
 	CommandId command;
 	TupleTableSlot *slot[MAX_ROWS];
 	int n;
@@ -96,38 +92,17 @@ open_leaf(EtlRawSink *sink, Oid raw, TimestampTz loaded_at)
 	check_leaf(sink->leaf);
 }
 
-/* open_executor prepares what constraints and indexes need. */
+/* open_executor prepares what constraints need. */
 static void
 open_executor(EtlRawSink *sink)
 {
 	sink->estate = CreateExecutorState();
 	sink->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(sink->result, sink->leaf, 1, NULL, 0);
-	ExecOpenIndices(sink->result, false);
 	sink->bulk = GetBulkInsertState();
 	/* The number of this transaction and of this command are drawn now, before a scan runs. */
 	(void) GetCurrentTransactionId();
 	sink->command = GetCurrentCommandId(true);
-}
-
-/*
- * says_all_per_block says whether every index is a BRIN index on columns that are the same in all rows of a batch: then
- * the entry of one row stands for all rows of its block. The entries of each row would cost a fifth of the extract.
- */
-static bool
-says_all_per_block(const EtlRawSink *sink)
-{
-	for (int i = 0; i < sink->result->ri_NumIndices; i++)
-	{
-		const IndexInfo *info = sink->result->ri_IndexRelationInfo[i];
-
-		if (info->ii_Am != BRIN_AM_OID || info->ii_Expressions != NIL || info->ii_Predicate != NIL)
-			return false;
-		for (int j = 0; j < info->ii_NumIndexAttrs; j++)
-			if (info->ii_IndexAttrNumbers[j] != sink->batch_att && info->ii_IndexAttrNumbers[j] != sink->loaded_att)
-				return false;
-	}
-	return true;
 }
 
 /* etl_raw_sink_open opens a sink. */
@@ -146,24 +121,12 @@ etl_raw_sink_open(Oid raw, const EtlRawMap *map, int64 batch_id, TimestampTz loa
 	sink->batch_att = get_attnum(RelationGetRelid(sink->leaf), ETL_RAW_BATCH);
 	sink->loaded_att = get_attnum(RelationGetRelid(sink->leaf), ETL_RAW_LOADED_AT);
 	sink->op_att = get_attnum(RelationGetRelid(sink->leaf), ETL_RAW_OP);
-	sink->once_per_block = says_all_per_block(sink);
-	sink->last_block = InvalidBlockNumber;
+	sink->index = etl_raw_index_open(sink->result, sink->estate, sink->batch_att, sink->loaded_att);
 	sink->batch_id = Int64GetDatum(batch_id);
 	sink->loaded_at = TimestampTzGetDatum(loaded_at);
 	sink->op[false] = CStringGetTextDatum("u");
 	sink->op[true] = CStringGetTextDatum("d");
 	return sink;
-}
-
-/* needs_entry says whether a row that was written needs index entries of its own. */
-static bool
-needs_entry(EtlRawSink *sink, TupleTableSlot *slot)
-{
-	BlockNumber block = ItemPointerGetBlockNumber(&slot->tts_tid);
-	bool seen = sink->once_per_block && block == sink->last_block;
-
-	sink->last_block = block;
-	return sink->result->ri_NumIndices > 0 && !seen;
 }
 
 /* flush writes the buffered rows and their index entries. */
@@ -179,8 +142,7 @@ flush(EtlRawSink *sink)
 	MemoryContextSwitchTo(old);
 	for (int i = 0; i < sink->n; i++)
 	{
-		if (needs_entry(sink, sink->slot[i]))
-			list_free(etl_compat_insert_index_tuples(sink->result, sink->slot[i], sink->estate));
+		etl_raw_index_insert(sink->index, sink->slot[i]);
 		ExecClearTuple(sink->slot[i]);
 	}
 	ResetPerTupleExprContext(sink->estate);
@@ -271,7 +233,7 @@ etl_raw_sink_close(EtlRawSink *sink, int64 *rows, int64 *bytes)
 		ExecDropSingleTupleTableSlot(sink->slot[i]);
 	FreeBulkInsertState(sink->bulk);
 	table_finish_bulk_insert(sink->leaf, 0);
-	ExecCloseIndices(sink->result);
+	etl_raw_index_close(sink->index);
 	FreeExecutorState(sink->estate);
 	table_close(sink->leaf, NoLock);
 	table_close(sink->raw, NoLock);
@@ -280,34 +242,14 @@ etl_raw_sink_close(EtlRawSink *sink, int64 *rows, int64 *bytes)
 	CommandCounterIncrement();
 }
 
-/*
- * etl_raw_sink_summarize brings the BRIN indexes of the partition for loaded_at up to date, and its statistics if many
- * rows were appended. New pages are otherwise read by everybody who looks for a batch, until vacuum comes. It is skipped
- * rather than waited for.
- */
+/* etl_raw_sink_summarize finds the partition. */
 void
 etl_raw_sink_summarize(Oid raw, TimestampTz loaded_at, int64 appended)
 {
 	Relation rel = table_open(raw, AccessShareLock);
 	Oid leaf = etl_partition_find(rel, loaded_at);
-	Relation partition;
-	List *indexes;
-	ListCell *cell;
 
 	table_close(rel, NoLock);
-	if (!OidIsValid(leaf) || !ConditionalLockRelationOid(leaf, ShareUpdateExclusiveLock))
-		return;
-	partition = table_open(leaf, NoLock);
-	indexes = has_privs_of_role(GetUserId(), partition->rd_rel->relowner) ? RelationGetIndexList(partition) : NIL;
-	table_close(partition, NoLock);
-	foreach (cell, indexes)
-	{
-		Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-		bool is_brin = index->rd_rel->relam == BRIN_AM_OID;
-
-		index_close(index, NoLock);
-		if (is_brin)
-			(void) etl_sql_text(psprintf("SELECT pg_catalog.brin_summarize_new_values(%u)", lfirst_oid(cell)));
-	}
-	etl_statistics_refresh(leaf, appended);
+	if (OidIsValid(leaf))
+		etl_raw_index_refresh(leaf, appended);
 }

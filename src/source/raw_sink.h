@@ -20,7 +20,7 @@ extern void etl_raw_sink_put(EtlRawSink *sink, TupleTableSlot *slot, bool delete
 /* Writes what is buffered, reports rows and bytes, and closes. */
 extern void etl_raw_sink_close(EtlRawSink *sink, int64 *rows, int64 *bytes);
 
-/* Brings the partition's BRIN indexes up to date, if the current user may and nobody is in the way. */
+/* Brings the partition's BRIN indexes and statistics up to date, if the current user may and nobody is in the way. */
 extern void etl_raw_sink_summarize(Oid raw, TimestampTz loaded_at, int64 appended);
 
 #endif /* ETL_RAW_SINK_H */
