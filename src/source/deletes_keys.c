@@ -102,40 +102,38 @@ close_sink(KeySink *sink)
 	CommandCounterIncrement();
 }
 
-/* key_map returns the part of the map that fills the key columns of the raw table, in the order of primary_key. */
-static EtlRawMap *
-key_map(const EtlExtract *extract)
+/*
+ * describe_keys makes the request one for the key columns alone: no cursor, no other columns, so that the source may
+ * answer from an index.
+ */
+static void
+describe_keys(const EtlExtract *extract, EtlReadRequest *request)
 {
+	EtlTask *task = palloc(sizeof(EtlTask));
+	EtlSource *source = etl_relation_describe(extract->source->oid, &extract->attempt->task->primary_key);
 	const EtlNames *key = &extract->attempt->task->primary_key;
-	const EtlRawMap *all = etl_raw_map_make(extract->source, extract->raw);
-	EtlRawMap *map = palloc0(sizeof(EtlRawMap));
 
-	map->expression = palloc(sizeof(char *) * key->n);
-	map->attnum = palloc(sizeof(AttrNumber) * key->n);
-	for (int i = 0; i < key->n; i++)
-		for (int j = 0; j < all->n; j++)
-			if (strcmp(get_attname(extract->raw, all->attnum[j], false), key->name[i]) == 0)
-			{
-				map->expression[map->n] = all->expression[j];
-				map->attnum[map->n++] = all->attnum[j];
-			}
-	Assert(map->n == key->n);
-	return map;
+	*task = *extract->attempt->task;
+	task->cursor_column = NULL;
+	task->columns = *key;
+	request->task = task;
+	request->source = source;
+	request->map = etl_raw_map_make(source, extract->raw);
 }
 
-/* create_table makes an empty table with the key columns of the raw table. */
+/* create_table makes an empty table with the columns that the map fills in the raw table. */
 static Oid
-create_table(const EtlExtract *extract, const char *table)
+create_table(const EtlExtract *extract, const EtlRawMap *map, const char *table)
 {
-	const EtlTask *task = extract->attempt->task;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s ON COMMIT %s AS SELECT ", table,
 					 extract->attempt->is_inline ? "DROP" : "PRESERVE ROWS");
-	for (int i = 0; i < task->primary_key.n; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "", quote_identifier(task->primary_key.name[i]));
-	appendStringInfo(&sql, " FROM %s WHERE false", task->target);
+	for (int i = 0; i < map->n; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(get_attname(extract->raw, map->attnum[i], false)));
+	appendStringInfo(&sql, " FROM %s WHERE false", extract->attempt->task->target);
 	(void) etl_sql_exec(sql.data, SPI_OK_UTILITY);
 	CommandCounterIncrement();
 	return etl_relation_find(table);
@@ -145,14 +143,14 @@ create_table(const EtlExtract *extract, const char *table)
  * open_reader asks for the keys as they are now, whatever snapshot the rows were read in: a key that is missing then has
  * gone, because every row of the raw table was read before.
  */
-static void
+static const EtlRawMap *
 open_reader(EtlExtract *extract)
 {
 	EtlReadRequest request = extract->request;
 	MemoryContext old = MemoryContextSwitchTo(extract->context);
 	const char *reason = NULL;
 
-	request.map = key_map(extract);
+	describe_keys(extract, &request);
 	request.snapshot = NULL;
 	request.filter = etl_deletes_scope(extract->attempt->task);
 	request.deleted = NULL;
@@ -165,6 +163,7 @@ open_reader(EtlExtract *extract)
 	extract->reader = etl_reader_open(&request, &reason);
 	extract->reader->attempt = extract->attempt;
 	MemoryContextSwitchTo(old);
+	return request.map;
 }
 
 /* read_chunk reads some keys; false: there are no more. */
@@ -205,8 +204,7 @@ etl_deletes_read_keys(EtlExtract *extract, const char *table)
 	Oid relid;
 
 	etl_extract_close(extract);
-	relid = create_table(extract, table);
-	open_reader(extract);
+	relid = create_table(extract, open_reader(extract), table);
 	while (read_chunk(extract, relid, &total))
 		etl_attempt_step(extract->attempt);
 	etl_extract_close(extract);
