@@ -104,6 +104,34 @@ SELECT wm.found('small');
 SELECT etl.alter_task('wm', 'num', cursor_column => 'id');
 SELECT old_value, new_value, reason FROM etl.watermark_history AS h JOIN etl.task AS t USING (task_id) WHERE t.name = 'num' ORDER BY move_id;
 
+-- More rows are read again than can be compared at a time: in parts.
+CREATE TABLE wm.many (id int PRIMARY KEY, c int, v text DEFAULT 'v');
+INSERT INTO wm.many SELECT n, n / 3 FROM generate_series(1, 200) AS n;
+INSERT INTO wm.many VALUES (1000, NULL, 'null');
+CREATE VIEW wm.many_nokey AS SELECT * FROM wm.many;
+SELECT etl.create_pipeline('wm many') > 0;
+SELECT etl.add_extract('wm many', name, 'wm.' || name, 'wm_raw.' || name, cursor_column => 'c', null_cursor => 'always',
+                       primary_key => CASE name WHEN 'many' THEN '{id}'::text[] END, chunk_rows => 7) > 0
+FROM unnest('{many,many_nokey}'::text[]) AS name;
+SELECT etl.run_pipeline('wm many', mode => 'inline') > 0;
+SELECT etl.set_watermark('wm many', 'many', NULL), etl.set_watermark('wm many', 'many_nokey', '-1');
+UPDATE wm.many SET v = 'w' WHERE id IN (3, 100, 200, 1000);
+INSERT INTO wm.many VALUES (1001, 0), (1002, 33), (1003, 70);
+SET etl.compare_rows = 20;
+SELECT etl.run_pipeline('wm many', mode => 'inline') > 0;
+SELECT count(*), count(DISTINCT id), string_agg(id || v, ' ' ORDER BY id) FILTER (WHERE v = 'w' OR id > 1000) FROM wm_raw.many;
+SELECT count(*), count(DISTINCT id), string_agg(id || v, ' ' ORDER BY id) FILTER (WHERE v = 'w' OR id > 1000) FROM wm_raw.many_nokey;
+SELECT t.name, w.value FROM etl.watermark AS w JOIN etl.task AS t USING (task_id) WHERE t.name ~ 'many' ORDER BY t.name;
+SELECT DISTINCT coalesce(message, 'no message') FROM etl.task_run WHERE task ~ 'many';
+-- More of one value than that.
+INSERT INTO wm.many SELECT 2000 + n, 71 FROM generate_series(1, 50) AS n;
+SELECT etl.run_pipeline('wm many', mode => 'inline') > 0;
+SELECT etl.set_watermark('wm many', 'many', NULL), etl.set_watermark('wm many', 'many_nokey', '-1');
+SELECT etl.run_pipeline('wm many', mode => 'inline') > 0;
+SELECT task, message FROM etl.task_run WHERE task ~ 'many' AND message ~ 'compare' ORDER BY task;
+SELECT count(*) - count(DISTINCT (id, v)) BETWEEN 1 AND 50 FROM wm_raw.many;
+RESET etl.compare_rows;
+
 -- Refused.
 SELECT pg_temp.refused($$SELECT etl.set_watermark('wm', 'moment', 'yesterday evening')$$);
 SELECT pg_temp.refused($$SELECT etl.set_watermark('wm', 'big', '1.5')$$);
@@ -160,7 +188,7 @@ SELECT message FROM etl.task_run WHERE task = 'stale';
 SELECT etl.alter_task('wm gap', 'stale', lag => '1 h');
 SELECT count(*) FROM etl.validate('wm gap') WHERE problem ~ 'committed later';
 
-SELECT etl.drop_pipeline('wm'), etl.drop_pipeline('wm gap');
+SELECT etl.drop_pipeline('wm'), etl.drop_pipeline('wm gap'), etl.drop_pipeline('wm many');
 SET client_min_messages = error;
 DROP SCHEMA wm, wm_raw, wm_gap CASCADE;
 REVOKE ALL ON SCHEMA etl FROM wm_other;

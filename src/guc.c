@@ -12,6 +12,7 @@ int etl_chunk_rows = 200000;
 int etl_max_workers = 4;
 bool etl_launcher = true;
 int etl_writer_wait = 10000;
+int etl_compare_rows = 1800000;
 
 /* etl_guc_init defines the settings; called once, when the library is loaded. */
 void
@@ -20,13 +21,20 @@ etl_guc_init(void)
 	DefineCustomIntVariable("etl.chunk_rows",
 							"Rows that an extract commits at a time, unless its chunk_rows says otherwise.", NULL,
 							&etl_chunk_rows, 200000, 1, 100000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"etl.compare_rows",
+		"Rows of a raw table that an extract holds in memory at a time to recognise rows that it has read"
+		" before.",
+		"Takes about 50 bytes for each. More are compared in several parts.", &etl_compare_rows, 1800000, 10, 100000000,
+		PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("etl.max_workers", "Most tasks that work at the same time in one database.",
 							"Each takes one of max_worker_processes.", &etl_max_workers, 4, 1, 1024, PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
-	DefineCustomIntVariable("etl.writer_wait",
-							"How long an extract waits for open transactions of its source before it leaves its watermark.",
-							"Only where the cursor is no time, or where it may not be seen when transactions began.",
-							&etl_writer_wait, 10000, 0, 86400000, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"etl.writer_wait",
+		"How long an extract waits for open transactions of its source before it leaves its watermark.",
+		"Only where the cursor is no time, or where it may not be seen when transactions began.", &etl_writer_wait,
+		10000, 0, 86400000, PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	ETL_FAULT_INIT();
 	DefineCustomBoolVariable("etl.launcher", "Lets the launcher start interrupted and scheduled runs.",
 							 "Off: only what somebody asks for is done. Has no meaning unless the library is in "

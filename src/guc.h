@@ -2,10 +2,11 @@
 #ifndef ETL_GUC_H
 #define ETL_GUC_H
 
-extern int etl_chunk_rows;	/* etl.chunk_rows, rows */
-extern int etl_max_workers; /* etl.max_workers, processes per database */
-extern bool etl_launcher;	/* etl.launcher */
-extern int etl_writer_wait; /* etl.writer_wait, ms */
+extern int etl_chunk_rows;	 /* etl.chunk_rows, rows */
+extern int etl_max_workers;	 /* etl.max_workers, processes per database */
+extern bool etl_launcher;	 /* etl.launcher */
+extern int etl_compare_rows; /* etl.compare_rows, rows */
+extern int etl_writer_wait;	 /* etl.writer_wait, ms */
 
 extern void etl_guc_init(void);
 

@@ -24,6 +24,7 @@
 #include "source/extract_run.h"
 #include "source/null_cursor.h"
 #include "source/partition.h"
+#include "source/parts.h"
 #include "source/raw_table.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -313,10 +314,7 @@ read_source(EtlExtract *extract)
 	}
 	etl_extract_open(extract);
 	etl_commit_bound_find(extract);
-	etl_extract_open_overlap(extract);
-	while (etl_extract_batch(extract))
-		etl_attempt_step(extract->attempt);
-	etl_extract_close(extract);
+	etl_parts_read(extract);
 }
 
 /* etl_extract_join is what run_batches does, for a process that helps another one which has done the rest. */

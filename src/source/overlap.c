@@ -17,7 +17,10 @@
 #include "catalog/pg_type_d.h"
 #include "catalog/schema_event.h"
 #include "common/hashfn.h"
+#include "catalog/spi.h"
 #include "fmgr.h"
+#include "guc.h"
+#include "catalog/watermark.h"
 #include "source/overlap.h"
 #include "source/stream.h"
 #include "source/value.h"
@@ -28,9 +31,6 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
-
-/* Rows that are kept at most: 2^21 entries of 24 bytes. */
-#define MAX_KEPT 1800000
 
 typedef struct Kept
 {
@@ -61,6 +61,7 @@ typedef struct Printed
 
 struct EtlOverlap
 {
+	MemoryContext context;
 	struct kept_hash *table;
 	MemoryContext row_context; /* emptied after each row */
 	bool has_key;
@@ -129,7 +130,7 @@ keep_row(TupleTableSlot *slot, void *arg)
 	fold_deleted(&row, DatumGetBool(slot->tts_values[overlap->n]));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(overlap->row_context);
-	if (overlap->table->members < MAX_KEPT)
+	if (overlap->table->members < (uint32) etl_compare_rows)
 		kept = kept_insert(overlap->table, row.key, &found);
 	else
 		kept = kept_lookup(overlap->table, row.key);
@@ -252,18 +253,25 @@ without_cursor(const EtlColumn *cursor)
 	}
 }
 
-/* rows_above returns the condition for the rows at and above the lower bound; all of them when there is none. */
+/* cursor_name returns the cursor as it is compared. */
 static char *
-rows_above(const EtlReadRequest *request, const EtlColumn *cursor, const EtlBatchReach *reach)
+cursor_name(const EtlColumn *cursor)
 {
-	const char *name = quote_identifier(cursor->name);
+	return psprintf("%s%s", quote_identifier(cursor->name), OidIsValid(cursor->collation) ? " COLLATE \"C\"" : "");
+}
+
+/* rows_between returns the condition for the rows within the bounds; all that have a cursor when there are none. */
+static char *
+rows_between(const EtlReadRequest *request, const EtlColumn *cursor, const EtlBatchReach *reach)
+{
+	char *name = cursor_name(cursor);
+	char *below = request->below ? psprintf(" AND %s < %s", name, etl_value_literal(cursor->type, request->below)) : "";
 
 	if (request->lower == NULL)
-		return psprintf("%s IS NOT NULL", name);
-	return psprintf("(%s >= '%s'::timestamptz AND %s >= " INT64_FORMAT " AND %s%s >= %s)", ETL_RAW_LOADED_AT,
+		return psprintf("(%s IS NOT NULL%s)", name, below);
+	return psprintf("(%s >= '%s'::timestamptz AND %s >= " INT64_FORMAT " AND %s >= %s%s)", ETL_RAW_LOADED_AT,
 					timestamptz_to_str(reach->loaded_from), ETL_RAW_BATCH, reach->first, name,
-					OidIsValid(cursor->collation) ? " COLLATE \"C\"" : "",
-					etl_value_literal(cursor->type, request->lower));
+					etl_value_literal(cursor->type, request->lower), below);
 }
 
 /* find_reach finds the first batch to look into; false: there can be no row that will be read again. */
@@ -284,7 +292,7 @@ static void
 read_raw(EtlOverlap *overlap, const EtlReadRequest *request, const EtlColumn *cursor, const EtlBatchReach *reach,
 		 const char *list)
 {
-	char *rows = rows_above(request, cursor, reach);
+	char *rows = rows_between(request, cursor, reach);
 
 	if (request->null_cursors)
 		rows = psprintf("(%s OR %s)", rows, without_cursor(cursor));
@@ -295,32 +303,79 @@ read_raw(EtlOverlap *overlap, const EtlReadRequest *request, const EtlColumn *cu
 							keep_row, overlap);
 }
 
-/* etl_overlap_open reads the raw table's rows of this extract's batches that reach the lower bound. */
+/* open_at fills an overlap in; the current memory context is its own. */
+static EtlOverlap *
+open_at(const EtlReadRequest *request, Oid raw, const char *reached, const EtlColumn *cursor,
+		const EtlBatchReach *reach)
+{
+	EtlOverlap *overlap = palloc0(sizeof(EtlOverlap));
+	EtlNames younger;
+	char *list;
+	int level = NewGUCNestLevel();
+
+	etl_value_pin_settings();
+	overlap->context = CurrentMemoryContext;
+	overlap->has_key = request->task->primary_key.n > 0;
+	overlap->with_nulls = request->null_cursors;
+	younger = etl_schema_event_added(request->task->target, request->null_cursors ? DT_NOBEGIN : reach->loaded_from);
+	list = list_columns(overlap, request, raw, &younger);
+	map_columns(overlap, request->map);
+	set_cursor(overlap, cursor, reached);
+	overlap->table = kept_create(CurrentMemoryContext, 1024, NULL);
+	overlap->row_context = AllocSetContextCreate(CurrentMemoryContext, "etl overlap row", ALLOCSET_DEFAULT_SIZES);
+	read_raw(overlap, request, cursor, reach, list);
+	AtEOXact_GUC(false, level);
+	return overlap;
+}
+
+/* etl_overlap_open reads the raw table's rows of this extract's batches that lie within the bounds. */
 EtlOverlap *
 etl_overlap_open(const EtlReadRequest *request, Oid raw, const char *reached)
 {
 	const EtlColumn *cursor = etl_relation_column(request->source, request->task->cursor_column);
-	EtlOverlap *overlap = palloc0(sizeof(EtlOverlap));
+	EtlOverlap *overlap;
 	EtlBatchReach reach;
-	EtlNames younger;
-	char *list;
+	MemoryContext old;
+
+	if (!find_reach(request, cursor, &reach))
+		return NULL;
+	old = MemoryContextSwitchTo(AllocSetContextCreate(CurrentMemoryContext, "etl overlap", ALLOCSET_DEFAULT_SIZES));
+	overlap = open_at(request, raw, reached, cursor, &reach);
+	MemoryContextSwitchTo(old);
+	return overlap;
+}
+
+/* etl_overlap_close frees everything. */
+void
+etl_overlap_close(EtlOverlap *overlap)
+{
+	if (overlap)
+		MemoryContextDelete(overlap->context);
+}
+
+/* etl_overlap_cut leaves room for what comes at the same value as the last row that can be held. */
+char *
+etl_overlap_cut(const EtlReadRequest *request)
+{
+	const EtlColumn *cursor = etl_relation_column(request->source, request->task->cursor_column);
+	EtlBatchReach reach;
+	char *name = cursor_name(cursor);
+	char *more;
+	char *cut;
 	int level;
 
 	if (!find_reach(request, cursor, &reach))
 		return NULL;
 	level = NewGUCNestLevel();
 	etl_value_pin_settings();
-	overlap->has_key = request->task->primary_key.n > 0;
-	overlap->with_nulls = request->null_cursors;
-	younger = etl_schema_event_added(request->task->target, request->null_cursors ? DT_NOBEGIN : reach.loaded_from);
-	list = list_columns(overlap, request, raw, &younger);
-	map_columns(overlap, request->map);
-	set_cursor(overlap, cursor, reached);
-	overlap->table = kept_create(CurrentMemoryContext, 1024, NULL);
-	overlap->row_context = AllocSetContextCreate(CurrentMemoryContext, "etl overlap row", ALLOCSET_DEFAULT_SIZES);
-	read_raw(overlap, request, cursor, &reach, list);
+	more = psprintf("SELECT %s FROM %s WHERE %s", name, request->task->target, rows_between(request, cursor, &reach));
+	cut = etl_sql_text(psprintf("%s ORDER BY 1 OFFSET %d LIMIT 1", more, etl_compare_rows / 2));
+	/* The cut itself belongs to the next part, so that it has to be above the start of this one. */
+	if (cut && request->lower && etl_watermark_compare(cursor->type, cut, request->lower) <= 0)
+		cut = etl_sql_text(
+			psprintf("%s AND %s > %s ORDER BY 1 LIMIT 1", more, name, etl_value_literal(cursor->type, cut)));
 	AtEOXact_GUC(false, level);
-	return overlap;
+	return cut;
 }
 
 /* can_be_there says whether a row with this cursor is one that is looked up. */
