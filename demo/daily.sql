@@ -35,12 +35,12 @@ SELECT etl.create_pipeline('daily', schedule => '0 5 * * *', timezone => 'Europe
 SELECT etl.add_extract('daily', 'orders', source => 'shop.orders', target => 'raw.orders',
          cursor_column => 'updated_at', primary_key => '{order_id}', retry_delays => '{5 min,15 min,60 min}');
 SELECT etl.add_extract('daily', 'customers', source => 'shop.customers', target => 'raw.customers',
-         cursor_column => 'updated_at', primary_key => '{customer_id}', retry_delays => '{5 min,15 min,60 min}');
+         cursor_column => 'updated_at', primary_key => '{customer_id}', deletes => 'compare',
+         retry_delays => '{5 min,15 min,60 min}');
 SELECT etl.add_extract('daily', 'products', source => 'shop.products', target => 'raw.products',
          cursor_column => 'updated_at', primary_key => '{product_id}', retry_delays => '{5 min,15 min,60 min}');
 SELECT etl.add_extract('daily', 'payments', source => 'pay.payments', target => 'raw.payments',
          cursor_column => 'updated_at', primary_key => '{payment_id}', lag => '10 min',
-         chunk_rows => 1000000,                               -- MariaDB sorts what is left for each chunk: few large ones
          retry_delays => '{5 min,15 min,60 min}');
 
 -- ── Load: dimensions, then facts. What a task waits for follows from what its query reads ──────────────────────────
