@@ -68,7 +68,7 @@ etl_compile_rows(const EtlInput *input, EtlRows rows)
 	StringInfoData sql;
 
 	initStringInfo(&where);
-	if (input->range.last > 0)
+	if (input->is_narrowed)
 		append_range(&where, input);
 	if (rows != ETL_ROWS_ALL)
 		appendStringInfo(&where, " AND _etl_op OPERATOR(pg_catalog.%s) 'd'::pg_catalog.text",
@@ -122,6 +122,7 @@ etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range)
 {
 	EtlInput *input = compile->narrowed;
 
+	input->is_narrowed = true;
 	input->after = after;
 	input->range = *range;
 	replace(input);

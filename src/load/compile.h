@@ -41,8 +41,9 @@ typedef struct EtlInput
 	bool in_view;		 /* the tree is that of a view and cannot be changed */
 	List *path;			 /* EtlStep *, from the top; NIL: at the top level */
 	AttrNumber op;		 /* _etl_op; InvalidAttrNumber: it has none, or the query uses it */
-	int64 after;		 /* narrowed: the batches above after ... */
-	EtlBatchRange range; /* ... up to range.last; 0: it is read whole */
+	bool is_narrowed;	 /* only some batches are read: */
+	int64 after;		 /* those above after ... */
+	EtlBatchRange range; /* ... up to range.last */
 } EtlInput;
 
 typedef struct EtlCompile

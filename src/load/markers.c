@@ -22,13 +22,18 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-/* on_delete_of reads the setting. */
+/* on_delete_of reads the setting. Errors: 22023. */
 static EtlOnDelete
 on_delete_of(const EtlTask *task)
 {
 	if (task->on_delete == NULL || strcmp(task->on_delete, "ignore") == 0)
 		return ETL_ON_DELETE_IGNORE;
-	return strcmp(task->on_delete, "mark") == 0 ? ETL_ON_DELETE_MARK : ETL_ON_DELETE_DELETE;
+	if (strcmp(task->on_delete, "delete") == 0)
+		return ETL_ON_DELETE_DELETE;
+	if (strcmp(task->on_delete, "mark") == 0)
+		return ETL_ON_DELETE_MARK;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("on_delete \"%s\" is not known", task->on_delete),
+					errhint("Use ignore, delete or mark.")));
 }
 
 /* check_mode refuses modes that cannot do it. */
