@@ -21,3 +21,17 @@ $$;
 CREATE SCHEMA eo;
 CREATE TABLE eo.orders (order_id bigint PRIMARY KEY, amount numeric, is_deleted boolean, updated_at timestamptz NOT NULL);
 SELECT etl.create_pipeline('eo') > 0;
+
+-- Deletes.
+SELECT pg_temp.refused(format('SELECT etl.add_extract(''eo'', ''x'', source => ''eo.orders'', target => ''eo.raw'', %s)', options))
+FROM unnest(ARRAY[
+  $$deletes => 'nix'$$,
+  $$deletes => 'compare'$$,
+  $$max_delete_pct => 5$$,
+  $$deletes => 'column:is_deleted', delete_scope => 'amount > 0'$$,
+  $$deletes => 'column:'$$,
+  $$deletes => 'column:is_deleted; SELECT 1'$$,
+  $$deletes => 'column:amount'$$,
+  $$deletes => 'column:is_deleted', columns => '{order_id,amount}'$$,
+  $$deletes => 'compare', primary_key => '{order_id}', delete_scope => 'nix = 1'$$,
+  $$deletes => 'compare', primary_key => '{order_id}', filter => 'amount > 0', columns => '{order_id}'$$]) AS options;

@@ -15,6 +15,7 @@ typedef struct ConditionText
 	const char *setting;
 	const char *example;
 	const char *sql;
+	const char *hint;
 	bool alone; /* the condition by itself, not yet as part of a query */
 } ConditionText;
 
@@ -33,6 +34,8 @@ condition_context(void *arg)
 	}
 	if (text->alone)
 		errhint("Write one condition, as behind WHERE: %s.", text->example);
+	else if (text->hint && geterrcode() == ERRCODE_UNDEFINED_COLUMN)
+		errhint("%s", text->hint);
 	errcontext("%s of the extract", text->setting);
 }
 
@@ -56,9 +59,9 @@ check_is_one(const char *setting, const char *condition)
  * as the condition of a query, to find names and types.
  */
 void
-etl_condition_check(const char *setting, const char *condition, const char *example, const char *from)
+etl_condition_check(const char *setting, const char *condition, const char *example, const char *from, const char *hint)
 {
-	ConditionText text = {setting, example, condition, true};
+	ConditionText text = {setting, example, condition, hint, true};
 	ErrorContextCallback callback = {error_context_stack, condition_context, &text};
 
 	error_context_stack = &callback;

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 
 #define COLUMN_PREFIX "column:"
+#define SELECTED_HINT "Name a column of the source that the extract takes: if there is columns =>, add it there."
 
 /* column_condition returns what deleted rows meet that stay in the source; NULL: the task knows no such rows. */
 static const char *
@@ -96,10 +97,10 @@ check_compare(const EtlTask *task, const EtlSource *source)
 						errdetail("The keys of the source are compared with those in the raw table."),
 						errhint("Name the columns that identify a row: primary_key => '{order_id}'.")));
 	if (task->delete_scope)
-		etl_condition_check("delete_scope", task->delete_scope, "delete_scope => 'region = 5'", from);
+		etl_condition_check("delete_scope", task->delete_scope, "delete_scope => 'region = 5'", from, SELECTED_HINT);
 	if (task->filter)
 		etl_condition_check("filter, which deletes => 'compare' also evaluates on raw rows,", task->filter,
-							"filter => 'region = 5'", from);
+							"filter => 'region = 5'", from, SELECTED_HINT);
 }
 
 /* etl_deletes_check looks at deletes, delete_scope and max_delete_pct. */
@@ -113,7 +114,8 @@ etl_deletes_check(const EtlTask *task, const EtlSource *source)
 	if (!etl_deletes_is_compare(task))
 		check_unused(task);
 	if (condition)
-		etl_condition_check("deletes", condition, "deletes => 'column:deleted_at IS NOT NULL'", selected(source));
+		etl_condition_check("deletes", condition, "deletes => 'column:deleted_at IS NOT NULL'", selected(source),
+							SELECTED_HINT);
 	if (etl_deletes_is_compare(task))
 		check_compare(task, source);
 }
