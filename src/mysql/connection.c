@@ -12,7 +12,6 @@
 #include <sys/socket.h>
 
 #include "foreign/foreign.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "mysql/connection.h"
 #include "storage/fd.h"
@@ -191,18 +190,6 @@ etl_my_begin_snapshot(EtlMyRemote *my)
 	my->in_snapshot = true;
 }
 
-/* server_text copies a value in the encoding of the database. */
-static char *
-server_text(const char *value, unsigned long length)
-{
-	char *text;
-
-	if (value == NULL)
-		return NULL;
-	text = pg_any_to_server(value, length, PG_UTF8);
-	return text == value ? pnstrdup(value, length) : text;
-}
-
 /* my_query hands over the rows. */
 static int64
 my_query(EtlRemote *remote, const char *sql, int n, EtlRemoteRow row, void *arg)
@@ -222,7 +209,7 @@ my_query(EtlRemote *remote, const char *sql, int n, EtlRemoteRow row, void *arg)
 
 		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < n; i++)
-			value[i] = i < columns ? server_text(fetched[i], length[i]) : NULL;
+			value[i] = i < columns && fetched[i] ? etl_my_from_utf8(fetched[i], length[i]) : NULL;
 		MemoryContextSwitchTo(old);
 		row(value, arg);
 		MemoryContextReset(scratch);
@@ -240,11 +227,10 @@ my_literal(const EtlRemote *remote, const char *text)
 	const EtlMyRemote *my = (const EtlMyRemote *) remote;
 	bool ordinary = my->mysql && (my->mysql->server_status & SERVER_STATUS_NO_BACKSLASH_ESCAPES) != 0;
 	StringInfoData literal;
-	char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
 
 	initStringInfo(&literal);
 	appendStringInfoChar(&literal, '\'');
-	for (const char *c = utf8; *c; c++)
+	for (const char *c = text; *c; c++)
 	{
 		if (*c == '\'' || (*c == '\\' && !ordinary))
 			appendStringInfoChar(&literal, *c);

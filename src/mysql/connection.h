@@ -66,6 +66,14 @@ extern ETL_NORETURN void etl_my_error(EtlMyRemote *my, const char *what);
 /* SQLSTATE for an error of MySQL. */
 extern int etl_my_error_code(unsigned int number, const char *sqlstate, bool connecting);
 
+/* ---- encoding.c ---- */
+
+/* A copy of a text from MySQL in the encoding of the database. Errors: 22021, 22P05. */
+extern char *etl_my_from_utf8(const char *text, size_t length);
+
+/* A text of this database as it is sent to MySQL. */
+extern const char *etl_my_to_utf8(const char *text);
+
 /* ---- statement.c ---- */
 
 /* Waits until one of the events of MYSQL_WAIT_* in status has come, looking at interrupts; returns those that have. */

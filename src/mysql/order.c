@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "mysql/reader.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -169,7 +168,7 @@ agrees(const EtlColumn *column, const MYSQL_FIELD *field)
 	}
 }
 
-/* check_column refuses a column. */
+/* check_column refuses a column. Called without a transaction: nothing of the catalog is in the message. */
 static void
 check_column(const EtlMyReader *reader, int i)
 {
@@ -181,8 +180,7 @@ check_column(const EtlMyReader *reader, int i)
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("column \"%s\" of source %s cannot be a cursor or key as it is declared", column->name,
 					reader->base.request.source->name),
-			 errdetail("As %s it would not be compared as MySQL compares it, and rows could be left out.",
-					   format_type_with_typemod(column->type, column->typmod)),
+			 errdetail("MySQL would compare its values in another way than this server, and rows could be left out."),
 			 errhint("Declare the column of the foreign table as what it is: a number, date, timestamp with all its"
 					 " digits, text, or bytea for binary strings. IMPORT FOREIGN SCHEMA does so.")));
 }
@@ -253,8 +251,7 @@ print_value(const EtlMyReader *reader, int column, const StringInfoData *value)
 							   reader->base.request.source->name),
 						errdetail("It is a cursor or key, which has to go back to the source unchanged."),
 						errhint("Declare the column of the foreign table as bytea, or leave primary_key out.")));
-	text = pg_any_to_server(value->data, value->len, PG_UTF8);
-	return text == value->data ? pnstrdup(text, value->len) : text;
+	return etl_my_from_utf8(value->data, value->len);
 }
 
 /* etl_my_order_compare compares bytes. */

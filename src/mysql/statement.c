@@ -93,7 +93,7 @@ etl_my_start(EtlMyRemote *my, const char *sql)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the connection to MySQL server \"%s\" is %s", my->base.server_name,
 							   my->busy ? "busy with another statement" : "not open")));
-	marked = psprintf("%s /* %s */", sql, my->token);
+	marked = psprintf("%s /* %s */", etl_my_to_utf8(sql), my->token);
 	my->busy = true;
 	send_statement(my, marked);
 	pfree(marked);

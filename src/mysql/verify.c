@@ -6,7 +6,6 @@
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "mysql/reader.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -78,12 +77,19 @@ etl_my_verify_see(EtlMyReader *reader)
 
 /* edge_text gives the end of a range as text of this server; bytes as bytea prints them. */
 static char *
-edge_text(const char *value, unsigned long length, Oid type)
+edge_text(const MYSQL_FIELD *field, const char *value, unsigned long length, Oid type)
 {
 	char *text;
+	uint64 bits = 0;
 
 	if (value == NULL)
 		return NULL;
+	if (field->type == MYSQL_TYPE_BIT)
+	{
+		for (unsigned long i = 0; i < length; i++)
+			bits = bits << 8 | (unsigned char) value[i];
+		return psprintf(UINT64_FORMAT, bits);
+	}
 	if (type == BYTEAOID)
 	{
 		text = palloc(2 + 2 * length + 1);
@@ -91,8 +97,7 @@ edge_text(const char *value, unsigned long length, Oid type)
 		text[2 + hex_encode(value, length, text + 2)] = '\0';
 		return text;
 	}
-	text = pg_any_to_server(value, length, PG_UTF8);
-	return text == value ? pnstrdup(value, length) : text;
+	return etl_my_from_utf8(value, length);
 }
 
 /* etl_my_verify_ask takes the only row. */
@@ -108,8 +113,8 @@ etl_my_verify_ask(EtlMyReader *reader, const char *sql, Oid type, EtlEdges *edge
 		unsigned long *length = mysql_fetch_lengths(reader->my->result);
 
 		edges->count = row[0] ? strtoll(row[0], NULL, 10) : 0;
-		edges->min = edge_text(row[1], length[1], type);
-		edges->max = edge_text(row[2], length[2], type);
+		edges->min = edge_text(mysql_fetch_field_direct(reader->my->result, 1), row[1], length[1], type);
+		edges->max = edge_text(mysql_fetch_field_direct(reader->my->result, 2), row[2], length[2], type);
 	}
 }
 
@@ -149,7 +154,7 @@ etl_my_verify_batch(EtlMyReader *reader, char **upto)
 	page.upto = upto;
 	etl_my_verify_ask(reader, etl_remote_page_edges(&page, Max(reader->verified, 0), NULL),
 					  column ? column->type : BYTEAOID, &expected);
-	if (column)
+	if (column && reader->field[reader->verified].type != MYSQL_TYPE_BIT)
 	{
 		got.min = reader->least.isnull ? NULL : etl_held_print(&reader->least);
 		got.max = reader->most.isnull ? NULL : etl_held_print(&reader->most);
