@@ -115,10 +115,17 @@ etl_pg_rows_refuse_null(const EtlPgRows *rows, const EtlColumn *column)
 				 " piece.")));
 }
 
-/* compare compares two values of a column. */
+/* compare compares two values of a column; for most cursors and keys that is comparing two integers. */
 static inline int
 compare(FmgrInfo *function, const EtlColumn *column, Datum a, Datum b)
 {
+	if (column->type == INT8OID || column->type == TIMESTAMPOID || column->type == TIMESTAMPTZOID)
+	{
+		int64 x = DatumGetInt64(a);
+		int64 y = DatumGetInt64(b);
+
+		return x < y ? -1 : x > y;
+	}
 	return DatumGetInt32(FunctionCall2Coll(function, collation_of(column), a, b));
 }
 
