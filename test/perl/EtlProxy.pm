@@ -1,0 +1,161 @@
+# A TCP proxy that cuts a connection after a given number of bytes from the server.
+#
+#   my $proxy = EtlProxy->new($host, $port);          port: $proxy->port
+#   $proxy->cut(after => 120, behind => qr/ORDER BY/, reset => 1);
+#       the next connection is cut when it has handed on 120 bytes from the server, counted from when the client has sent
+#       something that matches (from the start without "behind"); with reset by RST instead of FIN. Later connections pass.
+#   $proxy->counted;                                   bytes that the armed connection has counted; waits until it has ended
+#   $proxy->stop;
+package EtlProxy;
+
+use strict;
+use warnings;
+use File::Temp;
+use IO::Select;
+use IO::Socket::INET;
+use Socket qw(SOL_SOCKET SO_LINGER);
+
+sub new
+{
+	my ($class, $host, $port) = @_;
+	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 16, ReuseAddr => 1) or die "proxy: $!";
+	my $self = bless { port => $listener->sockport, dir => File::Temp->newdir }, $class;
+	my $parent = $$;
+	$self->{pid} = fork // die "proxy: $!";
+	if ($self->{pid} == 0)
+	{
+		# Without the files and the END blocks of the test.
+		$SIG{TERM} = sub { require POSIX; POSIX::_exit(0) };
+		$SIG{PIPE} = 'IGNORE';
+		eval { _serve($self, $listener, $host, $port, $parent) };
+		warn "proxy: $@" if $@;
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	$listener->close;
+	return $self;
+}
+
+sub port { return $_[0]{port} }
+
+# cut arms the proxy for the next connection.
+sub cut
+{
+	my ($self, %how) = @_;
+	unlink "$self->{dir}/counted";
+	_write($self, 'armed', join("\n", $how{after}, $how{behind} // '', $how{reset} // 0));
+}
+
+# counted returns how many bytes the armed connection had when it ended.
+sub counted
+{
+	my ($self) = @_;
+	for (1 .. 1200)
+	{
+		if (open my $file, '<', "$self->{dir}/counted")
+		{
+			my $n = <$file>;
+			return $n;
+		}
+		select undef, undef, undef, 0.05;
+	}
+	die 'proxy: the armed connection never ended';
+}
+
+sub stop
+{
+	my ($self) = @_;
+	return unless $self->{pid};
+	kill 'TERM', $self->{pid};
+	waitpid $self->{pid}, 0;
+	delete $self->{pid};
+}
+
+sub _write
+{
+	my ($self, $name, $content) = @_;
+	open my $file, '>', "$self->{dir}/$name.new" or die "proxy: $!";
+	print $file $content;
+	close $file;
+	rename "$self->{dir}/$name.new", "$self->{dir}/$name" or die "proxy: $!";
+}
+
+# _take_order returns what the next connection is to suffer: (bytes, pattern, reset), or nothing.
+sub _take_order
+{
+	my ($self) = @_;
+	open(my $file, '<', "$self->{dir}/armed") or return;
+	chomp(my @order = <$file>);
+	unlink "$self->{dir}/armed";
+	return { left => $order[0], behind => $order[1], reset => $order[2], counted => 0, counting => $order[1] eq '' };
+}
+
+# _serve hands bytes on, in both directions, for all connections.
+sub _serve
+{
+	my ($self, $listener, $host, $port, $parent) = @_;
+	my $select = IO::Select->new($listener);
+	my (%peer, %order);
+	my $end = sub {
+		my ($client) = @_;
+		my $order = $order{$client};
+		if ($order && $order->{reset} && $order->{left} <= 0)
+		{
+			setsockopt $client, SOL_SOCKET, SO_LINGER, pack('II', 1, 0);
+		}
+		my @both = ($client, $peer{$client});
+		for my $socket (@both)
+		{
+			$select->remove($socket);
+			delete $peer{$socket};
+			$socket->close;
+		}
+		_write($self, 'counted', $order->{counted}) if $order;
+		delete $order{$client};
+	};
+	while (1)
+	{
+		exit 0 if getppid != $parent;
+		for my $socket ($select->can_read(1))
+		{
+			if ($socket == $listener)
+			{
+				my $client = $listener->accept or next;
+				my $server = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port);
+				if (!$server) { $client->close; next }
+				$client->blocking(1);
+				@peer{ $client, $server } = ($server, $client);
+				${*$client}{etl_client} = 1;
+				$order{$client} = _take_order($self);
+				$select->add($client, $server);
+				next;
+			}
+			next unless $peer{$socket};
+			my $from_client = ${*$socket}{etl_client};
+			my $client = $from_client ? $socket : $peer{$socket};
+			my $got = sysread $socket, my $bytes, 16384;
+			if (!$got) { $end->($client); next }
+			my $order = $order{$client};
+			if ($from_client)
+			{
+				$order->{counting} = 1 if $order && !$order->{counting} && $bytes =~ /$order->{behind}/;
+			}
+			elsif ($order && $order->{counting})
+			{
+				$bytes = substr $bytes, 0, $order->{left} if length $bytes > $order->{left};
+				$order->{left} -= length $bytes;
+				$order->{counted} += length $bytes;
+			}
+			my $sent = 0;
+			while ($sent < length $bytes)
+			{
+				my $n = syswrite $peer{$socket}, $bytes, length($bytes) - $sent, $sent;
+				last unless $n;
+				$sent += $n;
+			}
+			$end->($client) if $sent < length $bytes || ($order && $order->{counting} && $order->{left} <= 0);
+		}
+	}
+}
+
+1;
