@@ -35,3 +35,28 @@ FROM unnest(ARRAY[
   $$deletes => 'column:is_deleted', columns => '{order_id,amount}'$$,
   $$deletes => 'compare', primary_key => '{order_id}', delete_scope => 'nix = 1'$$,
   $$deletes => 'compare', primary_key => '{order_id}', filter => 'amount > 0', columns => '{order_id}'$$]) AS options;
+
+-- Large loads.
+CREATE TABLE eo.plain (id bigint, day date, at timestamptz);
+CREATE FOREIGN DATA WRAPPER eo_fdw;
+CREATE SERVER eo_one FOREIGN DATA WRAPPER postgres_fdw;
+CREATE SERVER eo_two FOREIGN DATA WRAPPER postgres_fdw;
+CREATE SERVER eo_other FOREIGN DATA WRAPPER eo_fdw;
+CREATE FOREIGN TABLE eo.one (id bigint, at timestamptz) SERVER eo_one;
+CREATE FOREIGN TABLE eo.two (id bigint, at timestamptz) SERVER eo_two;
+CREATE FOREIGN TABLE eo.other (id bigint, at timestamptz) SERVER eo_other;
+SELECT etl.add_extract('eo', 'one', source => 'eo.one', target => 'eo.raw_one', cursor_column => 'at', snapshot_group => 'g') > 0;
+SELECT pg_temp.refused(format('SELECT etl.add_extract(''eo'', ''x'', target => ''eo.raw'', source => %s)', options))
+FROM unnest(ARRAY[
+  $$'eo.plain', chunk_interval => '1 day'$$,
+  $$'eo.plain', chunk_interval => '1 day', cursor_column => 'id'$$,
+  $$'eo.plain', chunk_interval => '1 h', cursor_column => 'day'$$,
+  $$'eo.plain', chunk_interval => '-1 h', cursor_column => 'at'$$,
+  $$'eo.plain', slices => 4$$,
+  $$'eo.plain', slices => 65, primary_key => '{id}'$$,
+  $$'eo.plain', snapshot_group => 'g'$$,
+  $$'eo.other', snapshot_group => 'g'$$,
+  $$'eo.one', snapshot_group => ''$$,
+  $$'eo.one', snapshot_group => 'g', reader => 'query'$$,
+  $$'eo.one', snapshot_group => 'g', cursor_column => 'id'$$,
+  $$'eo.two', snapshot_group => 'g'$$]) AS options;

@@ -9,18 +9,25 @@
 #include "source/bounds.h"
 #include "source/large_options.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+
+#define MAX_SLICES 64
 
 /* check_interval: intervals are cut along a cursor that is a time; one of a date has whole days. */
 static void
 check_interval(const EtlTask *task, const EtlSource *source)
 {
 	const Interval *length = task->chunk_interval;
+	const Interval zero = {0};
 	const EtlColumn *cursor;
 
 	if (length == NULL)
 		return;
+	if (DatumGetBool(DirectFunctionCall2(interval_le, IntervalPGetDatum(length), IntervalPGetDatum(&zero))))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("chunk_interval must be longer than 0"),
+						errhint("Write it as in chunk_interval => '1 day'.")));
 	if (task->cursor_column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("chunk_interval needs a cursor_column"),
 						errdetail("A source is cut into intervals of a column that is a time."),
@@ -42,6 +49,10 @@ check_interval(const EtlTask *task, const EtlSource *source)
 static void
 check_slices(const EtlTask *task)
 {
+	if (task->slices < 0 || task->slices > MAX_SLICES)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("slices must be between 1 and %d", MAX_SLICES),
+						errdetail("%d were asked for; each is a process and a connection to the source.", task->slices),
+						errhint("Use a few, and no more than the source has processors to spare.")));
 	if (task->slices > 1 && task->primary_key.n == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("slices needs a primary_key"),
 						errdetail("A source is cut into ranges of the first column of its key."),
