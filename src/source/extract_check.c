@@ -1,6 +1,6 @@
 /*
  * extract_check.c
- *		What the next run of an extract would do, and what is wrong with it now. See extract.h.
+ *		What is wrong with an extract now. See extract.h.
  */
 #include "postgres.h"
 
@@ -9,17 +9,12 @@
 #include "api/problem.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
-#include "catalog/spi.h"
 #include "foreign/foreign.h"
-#include "guc.h"
 #include "miscadmin.h"
-#include "source/bounds.h"
 #include "source/commit_bound.h"
 #include "source/extract.h"
-#include "source/page.h"
-#include "source/plan_probe.h"
+#include "source/extract_plan.h"
 #include "source/raw_table.h"
-#include "source/stream.h"
 #include "source/value.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -36,103 +31,6 @@ add_problem(List *list, bool is_error, char *problem, char *hint)
 	entry->problem = problem;
 	entry->hint = hint;
 	return lappend(list, entry);
-}
-
-/* sample_bound returns a value of a cursor type that stands for a watermark when a plan is looked at. */
-static const char *
-sample_bound(Oid type)
-{
-	switch (type)
-	{
-		case TIMESTAMPOID:
-			return "2000-01-01 00:00:00";
-		case TIMESTAMPTZOID:
-			return "2000-01-01 00:00:00+00";
-		case DATEOID:
-			return "2000-01-01";
-		case UUIDOID:
-			return "00000000-0000-0000-0000-000000000000";
-		default:
-			return "0";
-	}
-}
-
-/* make_page builds the first page of the next run; with no watermark, sample stands for it if it is true. */
-static void
-make_page(EtlPage *page, const EtlTask *task, EtlBounds *bounds, bool sample)
-{
-	EtlSource *source = etl_relation_describe(etl_relation_find(task->source), &task->columns);
-
-	memset(page, 0, sizeof(*page));
-	page->filter = task->filter;
-	page->source = source;
-	page->map = etl_raw_map_make(source, etl_relation_find(task->target));
-	*bounds = etl_bounds_get(task, source, false);
-	page->lower = bounds->lower;
-	page->order = palloc(sizeof(EtlColumn *) * (task->primary_key.n + 1));
-	if (task->cursor_column)
-	{
-		page->cursor = etl_relation_column(source, task->cursor_column);
-		if (page->lower == NULL && sample)
-			page->lower = sample_bound(page->cursor->type);
-	}
-	if (task->primary_key.n == 0)
-		return;
-	if (page->cursor)
-		page->order[page->n_order++] = page->cursor;
-	for (int i = 0; i < task->primary_key.n; i++)
-		if (page->cursor == NULL || strcmp(task->primary_key.name[i], page->cursor->name) != 0)
-			page->order[page->n_order++] = etl_relation_column(source, task->primary_key.name[i]);
-	page->limit = 1 + (task->chunk_rows > 0 ? task->chunk_rows : etl_chunk_rows);
-}
-
-/* Lines of a plan, collected in a context that outlives the statement. */
-typedef struct Lines
-{
-	MemoryContext context;
-	List *list;
-} Lines;
-
-/* take_line adds a line of EXPLAIN. */
-static void
-take_line(TupleTableSlot *slot, void *arg)
-{
-	Lines *lines = arg;
-	MemoryContext old = MemoryContextSwitchTo(lines->context);
-
-	slot_getallattrs(slot);
-	lines->list = lappend(lines->list, text_to_cstring(DatumGetTextPP(slot->tts_values[0])));
-	MemoryContextSwitchTo(old);
-}
-
-/* etl_extract_explain describes the next run. */
-List *
-etl_extract_explain(const EtlTask *task)
-{
-	Lines lines = {CurrentMemoryContext, NIL};
-	int level = etl_attempt_author_path(task);
-	EtlPlanFacts facts;
-	EtlBounds bounds;
-	EtlPage page;
-	char *sql;
-
-	etl_value_pin_settings();
-	if (!OidIsValid(etl_relation_find(task->source)) || !OidIsValid(etl_relation_find(task->target)))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("source %s or raw table %s does not exist", task->source, task->target),
-						errhint("SELECT * FROM etl.validate(...) lists everything that is wrong with the pipeline.")));
-	make_page(&page, task, &bounds, false);
-	sql = etl_page_select(&page);
-	lines.list = list_make2(psprintf("-- extract %s -> %s", task->source, task->target),
-							page.lower ? psprintf("-- watermark %s, lower bound %s", bounds.watermark, page.lower)
-									   : pstrdup("-- no watermark: everything is read"));
-	lines.list = lappend(lines.list, psprintf("%s;", sql));
-	etl_plan_probe(sql, &facts);
-	if (facts.foreign && page.n_order > 0)
-		etl_plan_leave_sorting();
-	(void) etl_stream_query(psprintf("EXPLAIN (VERBOSE) %s", sql), take_line, &lines);
-	AtEOXact_GUC(false, level);
-	return lines.list;
 }
 
 /* has_option says whether a list of options has one of this name; its value goes to value. */
@@ -155,23 +53,36 @@ has_option(List *options, const char *name, const char **value)
 	return false;
 }
 
-/* check_server looks at the user mapping and the options of the source's server. */
+/* has_mapping looks for the user mapping of the source's server. */
+static bool
+has_mapping(const EtlSource *source)
+{
+	return SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(GetUserId()),
+								 ObjectIdGetDatum(source->server)) ||
+		   SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(source->server));
+}
+
+/* add_mapping asks for it; without it nothing else can be looked at. */
 static List *
-check_server(List *problems, const EtlSource *source)
+add_mapping(List *problems, const EtlSource *source)
+{
+	const char *user = quote_identifier(GetUserNameFromId(GetUserId(), false));
+	const char *name = quote_identifier(source->server_name);
+
+	return add_problem(problems, true,
+					   psprintf("Role %s has no user mapping for server %s of source %s.", user, name, source->name),
+					   psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (...);", user, name));
+}
+
+/* check_fetch looks at the options of the source's server that matter when the wrapper reads. */
+static List *
+check_fetch(List *problems, const EtlSource *source)
 {
 	ForeignServer *server = GetForeignServer(source->server);
 	ForeignTable *table = GetForeignTable(source->oid);
-	const char *user = quote_identifier(GetUserNameFromId(GetUserId(), false));
 	const char *name = quote_identifier(server->servername);
 	const char *init = "";
 
-	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(GetUserId()),
-							   ObjectIdGetDatum(source->server)) &&
-		!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid), ObjectIdGetDatum(source->server)))
-		problems = add_problem(
-			problems, true,
-			psprintf("Role %s has no user mapping for server %s of source %s.", user, name, source->name),
-			psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (...);", user, name));
 	if ((strcmp(source->fdw, "postgres_fdw") == 0 || strcmp(source->fdw, "mysql_fdw") == 0) &&
 		!has_option(server->options, "fetch_size", NULL) && !has_option(table->options, "fetch_size", NULL))
 		problems = add_problem(problems, false, psprintf("Server %s fetches 100 rows at a time.", name),
@@ -204,54 +115,73 @@ check_mysql_cursor(List *problems, const EtlTask *task, const EtlSource *source)
 								source->name, quote_identifier(cursor->name)));
 }
 
-/* check_plan looks at what the page query sends to a foreign source. */
+/* tell_not_sent reports a condition that the wrapper does not send: that on the cursor makes the extract useless. */
+static List *
+tell_not_sent(List *problems, EtlExtractPlan *plan, const char *remote)
+{
+	const char *cursor = plan->attempt.task->cursor_column;
+	EtlPage page = plan->page;
+	EtlPlanFacts facts;
+
+	page.filter = NULL;
+	etl_plan_probe(etl_page_select(&page), &facts);
+	if (cursor && facts.local_filter)
+		return add_problem(
+			problems, true,
+			psprintf("The condition on cursor_column \"%s\" is not sent to the source, which is read whole each time"
+					 " (reader %s: %s): %s",
+					 cursor, plan->reader, plan->reason, remote),
+			pstrdup("Give the foreign column the type that it has in the source."));
+	return add_problem(problems, false,
+					   psprintf("The filter is not sent to the source; rows are thrown away here: %s", remote),
+					   pstrdup("Use operators and functions that the foreign data wrapper sends."));
+}
+
+/* check_pages looks at what the query reader would send to a foreign source. */
+static List *
+check_pages(List *problems, EtlExtractPlan *plan)
+{
+	const EtlTask *task = plan->attempt.task;
+	EtlPlanFacts facts;
+
+	etl_plan_probe(plan->sql, &facts);
+	if (!facts.foreign)
+		return problems;
+	if (facts.local_filter)
+		problems = tell_not_sent(problems, plan, facts.remote_sql ? facts.remote_sql : "no remote SQL");
+	if (plan->page.n_order > 0 && facts.local_sort)
+	{
+		etl_plan_leave_sorting();
+		etl_plan_probe(plan->sql, &facts);
+		if (facts.local_sort)
+			problems = add_problem(
+				problems, false,
+				psprintf("The order of the pages is not sent to source %s, which is read in one piece.", task->source),
+				pstrdup("Use a primary_key of numbers or times, and check the types of the foreign columns."));
+	}
+	return problems;
+}
+
+/* check_plan looks at how the source would be asked; a reader of its own sends all conditions and orders itself. */
 static List *
 check_plan(List *problems, const EtlTask *task)
 {
-	EtlPlanFacts facts;
-	EtlBounds bounds;
-	EtlPage page;
-	bool paged;
+	EtlExtractPlan *plan = etl_extract_plan_make(task, true);
+	EtlSource *source = plan->extract.source;
 
-	make_page(&page, task, &bounds, true);
-	paged = page.n_order > 0;
-	etl_plan_probe(etl_page_select(&page), &facts);
-	if (!facts.foreign)
-		return problems;
-	if (facts.local_filter && task->cursor_column)
+	if (!plan->is_own)
 	{
-		char *remote = facts.remote_sql;
-
-		page.filter = NULL;
-		etl_plan_probe(etl_page_select(&page), &facts);
-		if (facts.local_filter)
+		if (OidIsValid(source->server))
+			problems = check_mysql_cursor(check_fetch(problems, source), task, source);
+		if (plan->extract.remote && (task->reader == NULL || strcmp(task->reader, "query") != 0))
 			problems = add_problem(
-				problems, true,
-				psprintf("The condition on cursor_column \"%s\" is not sent to the source, which is read"
-						 " whole each time: %s",
-						 task->cursor_column, remote ? remote : "no remote SQL"),
-				pstrdup("Give the foreign column the type that it has in the source."));
-		else
-			problems = add_problem(problems, false,
-								   psprintf("The filter is not sent to the source; rows are thrown away here: %s",
-											remote ? remote : "no remote SQL"),
-								   pstrdup("Use operators and functions that the foreign data wrapper sends."));
+				problems, false,
+				psprintf("Source %s is read through %s, which is slower than a connection of our own: %s.",
+						 source->name, source->fdw, plan->reason),
+				pstrdup("reader => 'query' if this is what you want."));
+		problems = check_pages(problems, plan);
 	}
-	else if (facts.local_filter)
-		problems = add_problem(problems, false,
-							   psprintf("The filter is not sent to the source; rows are thrown away here: %s",
-										facts.remote_sql ? facts.remote_sql : "no remote SQL"),
-							   pstrdup("Use operators and functions that the foreign data wrapper sends."));
-	if (paged && facts.local_sort)
-	{
-		etl_plan_leave_sorting();
-		etl_plan_probe(etl_page_select(&page), &facts);
-	}
-	if (paged && facts.local_sort)
-		problems = add_problem(
-			problems, false,
-			psprintf("The order of the pages is not sent to source %s, which is read in one piece.", task->source),
-			pstrdup("Use a primary_key of numbers or times, and check the types of the foreign columns."));
+	etl_extract_plan_end(plan);
 	return problems;
 }
 
@@ -275,12 +205,6 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 							   psprintf("Source %s has no column \"%s\" any more (primary_key).", source->name,
 										task->primary_key.name[i]),
 							   pstrdup("Name another primary_key with etl.alter_task."));
-	if (OidIsValid(source->server))
-		problems = check_mysql_cursor(check_server(problems, source), task, source);
-	problem = etl_commit_bound_problem(task, source);
-	if (problem)
-		problems = add_problem(problems, false, problem,
-							   pstrdup("Set lag to the longest time that a transaction of the source takes."));
 	if (task->primary_key.n == 0)
 		problems = add_problem(
 			problems, false,
@@ -288,6 +212,12 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 					 " reads.",
 					 task->name),
 			pstrdup("Name the key of the source: primary_key => '{...}'."));
+	problem = etl_commit_bound_problem(task, source);
+	if (problem)
+		problems = add_problem(problems, false, problem,
+							   pstrdup("Set lag to the longest time that a transaction of the source takes."));
+	if (OidIsValid(source->server) && !has_mapping(source))
+		return add_mapping(problems, source);
 	return check_plan(problems, task);
 }
 

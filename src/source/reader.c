@@ -39,9 +39,9 @@ refuse(const EtlReadRequest *request, const char *why)
 					errdetail("%s.", why), errhint("reader => 'auto' takes another one then.")));
 }
 
-/* etl_reader_open asks the source's own reader first. */
+/* etl_reader_open_own asks the reader for the source's wrapper. */
 EtlReader *
-etl_reader_open(const EtlReadRequest *request, const char **reason)
+etl_reader_open_own(const EtlReadRequest *request, const char **reason)
 {
 	const EtlReaderRoutine *routine = find_native(request->source);
 	const char *named = request->task->reader;
@@ -51,7 +51,7 @@ etl_reader_open(const EtlReadRequest *request, const char **reason)
 	if (named && strcmp(named, "query") == 0)
 	{
 		*reason = "the task says so";
-		return etl_query_reader.open(request, &why);
+		return NULL;
 	}
 	if (routine && request->remote)
 		reader = routine->open(request, &why);
@@ -60,5 +60,15 @@ etl_reader_open(const EtlReadRequest *request, const char **reason)
 	*reason = reader ? NULL : why;
 	if (named && strcmp(named, "auto") != 0 && (reader == NULL || strcmp(reader->routine->name, named) != 0))
 		refuse(request, why);
+	return reader;
+}
+
+/* etl_reader_open asks the source's own reader first. */
+EtlReader *
+etl_reader_open(const EtlReadRequest *request, const char **reason)
+{
+	EtlReader *reader = etl_reader_open_own(request, reason);
+	const char *why = NULL;
+
 	return reader ? reader : etl_query_reader.open(request, &why);
 }

@@ -139,6 +139,9 @@ extern const EtlReaderRoutine etl_mysql_reader;
  */
 extern EtlReader *etl_reader_open(const EtlReadRequest *request, const char **reason);
 
+/* The same without the query reader: NULL, with the reason, when that one has to do it. */
+extern EtlReader *etl_reader_open_own(const EtlReadRequest *request, const char **reason);
+
 /* Refuses (ZE012) a batch that differs from what the source counted within the same bounds. */
 extern void etl_verify_batch(const EtlReadRequest *request, const EtlColumn *column, const EtlEdges *got,
 							 const EtlEdges *expected);
