@@ -134,12 +134,14 @@ etl_set_watermark(PG_FUNCTION_ARGS)
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	char *value = etl_args_text(fcinfo, "value");
 	char *reason = etl_args_text(fcinfo, "reason");
-	Oid type = cursor_type(task);
+	Oid type;
 	EtlAuditDetail details[3] = {{.name = "old_value"}, {.name = "new_value"}, {.name = "reason"}};
 
+	/* First: a running extract may itself wait for the source. */
+	refuse_running(task);
+	type = cursor_type(task);
 	if (value)
 		value = normal_form(type, task, value);
-	refuse_running(task);
 	details[0].value = etl_watermark_get(task->task_id, type).value;
 	details[1].value = value;
 	details[2].value = reason;

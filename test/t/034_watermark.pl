@@ -8,7 +8,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $source = PostgreSQL::Test::Cluster->new('source');
-$source->init;
+$source->init(allows_streaming => 1);
 $source->append_conf('postgresql.conf', "track_commit_timestamp = on\nmax_prepared_transactions = 10\nmax_connections = 60\n");
 $source->start;
 
@@ -232,6 +232,44 @@ $open{source}->quit;
 run('reader', 'first');
 same_rows('first');
 is(watermark('first'), $source->safe_psql('postgres', 'SELECT max(id) FROM event'), 'first load beside an open transaction: the watermark follows when it has ended');
+
+# Sessions with track_activities = off do not say when their transaction began: they are waited for.
+%open = map { $_->name => $_->background_psql('postgres') } ($source, $node);
+$_->query_safe('SET track_activities = off') for values %open;
+$_->query_safe('BEGIN; INSERT INTO item (client) VALUES (400)') for values %open;
+$_->safe_psql('postgres', 'INSERT INTO item (client) VALUES (401)') for ($source, $node);
+$reader_says = run('reader', 'moment', 'here');
+like($reader_says, qr/^$_: The watermark stays where it is, [^\n]*: process \d+ of the source/m, "track_activities = off: $_ says for whom it waits") for qw(moment here);
+$_->query_safe('COMMIT') for values %open;
+$_->quit for values %open;
+run('reader', 'moment', 'here');
+same_rows($_) for qw(moment here);
+
+# Nobody moves the watermark of an extract that is running.
+$open{warehouse} = $node->background_psql('postgres');
+$open{warehouse}->query_safe('BEGIN; LOCK TABLE item');
+my $run = as('reader', "SELECT etl.run_pipeline('reader', tasks => '{here}', wait => false)");
+ok($node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'item'::regclass AND NOT granted"), 'the extract waits for its source');
+my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET ROLE reader; SELECT etl.set_watermark('reader', 'here', NULL)");
+like($err, qr/55006: the watermark of task "here" cannot be moved while the task is running/, 'set_watermark is refused meanwhile');
+$open{warehouse}->query_safe('COMMIT');
+$open{warehouse}->quit;
+is(as('reader', "SELECT etl.wait_for_run($run)"), 'success', 'the run goes on');
+as('reader', "SELECT etl.set_watermark('reader', '$_', NULL)") for qw(here moment number_fdw);
+as('reader', "SELECT etl.run_pipeline('reader')");
+same_rows($_) for qw(here moment number_fdw);
+
+# A standby does not know who writes at its primary.
+$source->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($source, 'copy', has_streaming => 1);
+$standby->start;
+$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET host '" . $standby->host . "', SET port '" . $standby->port . "')");
+$source->wait_for_catchup($standby);
+like(run('reader', 'moment'), qr/^moment: Rows that are committed later [^\n]* may be missed: it is a standby/, 'a standby: only lag helps, and the attempt says so');
+as('reader', "SELECT etl.alter_task('reader', 'moment', lag => '1 h')");
+unlike(run('reader', 'moment'), qr/missed/, 'with lag it has nothing to say');
+$standby->stop;
 
 $node->stop;
 $source->stop;
