@@ -13,9 +13,9 @@
  * terminate	the process gets SIGTERM and waits for it to be heard
  * wait			waits for advisory lock ETL_FAULT_LOCK, which the test holds: pg_advisory_lock(77)
  *
- * Points: claimed, fetched (a batch was read), keys_read (of deletes => 'compare'), raw_written (and stored, with watermark), before_merge, after_merge (of a
- * load or an aggregate), before_commit and after_commit (of the attempt, and of each batch of an extract). claimed and
- * after_commit lie outside of a transaction.
+ * Points: claimed, fetched (a batch was read), raw_written (and stored, with watermark), keys_read (of deletes =>
+ * 'compare'), before_merge, after_merge (of a load or an aggregate), before_commit and after_commit (of the attempt, and of
+ * each batch of an extract). claimed and after_commit lie outside of a transaction.
  */
 #ifndef ETL_FAULT_H
 #define ETL_FAULT_H
