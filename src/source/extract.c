@@ -138,10 +138,11 @@ etl_extract_open_overlap(EtlExtract *extract)
 static void
 refuse_snapshot(const EtlExtract *extract, const char *reason)
 {
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					errmsg("source %s cannot be read in the snapshot of its group", extract->source->name),
-					errdetail("Its reader is %s: %s.", extract->reader->routine->name, reason ? reason : "no other can"),
-					errhint("Change what keeps the postgres reader from it, or reset snapshot_group.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("source %s cannot be read in the snapshot of its group", extract->source->name),
+			 errdetail("Its reader is %s: %s.", extract->reader->routine->name, reason ? reason : "no other can"),
+			 errhint("Change what keeps the postgres reader from it, or reset snapshot_group.")));
 }
 
 /* etl_extract_open asks for the best reader. */

@@ -34,11 +34,12 @@ struct EtlExtract
 	EtlOverlap *overlap; /* NULL: no row can be there already */
 	EtlRawSink *batch;
 	EtlBatchRecord record;
-	TimestampTz snapshot_safe_at; /* with request.snapshot: all that began before have ended in it; DT_NOBEGIN: unknown */
+	TimestampTz
+		snapshot_safe_at;	/* with request.snapshot: all that began before have ended in it; DT_NOBEGIN: unknown */
 	struct EtlWhole *whole; /* of a read in key order; NULL: it is none (whole.h) */
-	int64 skipped;		/* rows that the raw table had already */
-	int64 null_cursors; /* rows without a cursor, over all batches */
-	char *reached;		/* highest cursor value that the raw table has when the next batch is committed */
+	int64 skipped;			/* rows that the raw table had already */
+	int64 null_cursors;		/* rows without a cursor, over all batches */
+	char *reached;			/* highest cursor value that the raw table has when the next batch is committed */
 };
 
 /* An extract for an attempt; and what is needed to read in a process that helps: connection, columns, snapshot. */
