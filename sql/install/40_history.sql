@@ -110,7 +110,7 @@ COMMENT ON COLUMN etl.task_run.rows_read IS 'Rows read from the source or from t
 COMMENT ON COLUMN etl.task_run.rows_inserted IS 'Rows inserted into the target.';
 COMMENT ON COLUMN etl.task_run.rows_updated IS 'Rows of the target that changed.';
 COMMENT ON COLUMN etl.task_run.rows_unchanged IS 'Rows that were in the target already with the same values and were not written.';
-COMMENT ON COLUMN etl.task_run.rows_deleted IS 'Rows deleted from the target.';
+COMMENT ON COLUMN etl.task_run.rows_deleted IS 'Rows deleted from the target; extract: delete markers in the raw table.';
 COMMENT ON COLUMN etl.task_run.rows_rejected IS 'Rows that went to etl.quarantine.';
 COMMENT ON COLUMN etl.task_run.bytes_read IS 'Size in bytes of the rows that an extract stored.';
 COMMENT ON COLUMN etl.task_run.sql IS 'Main SQL statement that was executed.';
