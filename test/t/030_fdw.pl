@@ -80,8 +80,11 @@ $source->safe_psql('postgres', q{
 UPDATE orders SET amount = 0, updated_at = '2024-01-02 00:00+00' WHERE order_id = 7;
 INSERT INTO orders VALUES (1001, 5, 'new', '2024-01-02 00:00:01+00'), (1002, 5, 'draft', '2024-01-02 00:00:02+00')});
 my $explained = as_loader("SELECT string_agg(line, E'\\n') FROM etl.explain_task('daily', 'orders') AS line");
-like($explained, qr/Remote SQL: SELECT [^\n]* WHERE [^\n]*updated_at >= '2024-01-01[^\n]* ORDER BY [^\n]* LIMIT/,
+like($explained, qr/^SELECT s\.c1[^\n]* WHERE [^\n]*s\.c4 >= '2024-01-01[^\n]* ORDER BY s\.c4, s\.c1 LIMIT 301;/m,
 	'explain_task shows the remote statement with bound, order and limit') or diag($explained);
+like($explained, qr/^-- reader postgres$/m, 'and who sends it');
+like($explained, qr/^-- rows: about \d+, by the planner of shop$/m, 'and how many rows the planner of the source expects');
+like($explained, qr/^\s*->.* Scan .*on orders/m, 'and how the source finds them');
 $offset = -s $source->logfile;
 as_loader("SELECT etl.run_pipeline('daily')");
 $sent = remote($offset);
