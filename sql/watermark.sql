@@ -178,6 +178,21 @@ SELECT error_sqlstate, error_message, error_detail FROM etl.task_run WHERE run_i
 DELETE FROM wm.gap WHERE c IS NULL;
 SELECT etl.run_pipeline('wm gap', tasks => '{error}') > 0;
 
+-- Values that nothing is ever above.
+CREATE TABLE wm.never (id int PRIMARY KEY, d date, t timestamp, n numeric);
+INSERT INTO wm.never VALUES (1, '2024-01-01', '2024-01-01', 1), (2, 'infinity', 'infinity', 'NaN'), (3, '5000000-01-01', '-infinity', '-infinity');
+SELECT etl.create_pipeline('wm never') > 0;
+SELECT etl.add_extract('wm never', 'never_' || c, 'wm.never', 'wm_gap.never_' || c, cursor_column => c, primary_key => '{id}', null_cursor => 'always') > 0
+FROM unnest('{d,t,n}'::text[]) AS c;
+SELECT etl.run_pipeline('wm never') > 0;
+INSERT INTO wm.never VALUES (4, '2024-01-02', '2024-01-02', 2);
+SELECT etl.run_pipeline('wm never') > 0;
+SELECT etl.run_pipeline('wm never') > 0;
+SELECT (SELECT string_agg(id::text, ' ' ORDER BY id) FROM wm_gap.never_d), (SELECT string_agg(id::text, ' ' ORDER BY id) FROM wm_gap.never_t),
+       (SELECT string_agg(id::text, ' ' ORDER BY id) FROM wm_gap.never_n);
+SELECT DISTINCT task, message FROM etl.task_run WHERE task ~ '^never' ORDER BY task;
+SELECT t.name, w.value::date < now() FROM etl.watermark AS w JOIN etl.task AS t USING (task_id) WHERE t.name IN ('never_d', 'never_t') ORDER BY t.name;
+
 -- validate says where nothing can be known about open transactions.
 CREATE MATERIALIZED VIEW wm.stale AS SELECT * FROM wm.gap;
 CREATE UNIQUE INDEX ON wm.stale (id);
@@ -188,7 +203,7 @@ SELECT message FROM etl.task_run WHERE task = 'stale';
 SELECT etl.alter_task('wm gap', 'stale', lag => '1 h');
 SELECT count(*) FROM etl.validate('wm gap') WHERE problem ~ 'committed later';
 
-SELECT etl.drop_pipeline('wm'), etl.drop_pipeline('wm gap'), etl.drop_pipeline('wm many');
+SELECT etl.drop_pipeline('wm'), etl.drop_pipeline('wm gap'), etl.drop_pipeline('wm many'), etl.drop_pipeline('wm never');
 SET client_min_messages = error;
 DROP SCHEMA wm, wm_raw, wm_gap CASCADE;
 REVOKE ALL ON SCHEMA etl FROM wm_other;

@@ -119,24 +119,34 @@ find_highest(EtlExtract *extract, const EtlColumn *cursor)
 	return edges.max;
 }
 
+/* wall_time reads a timestamp or a date; one that is too high for a timestamp is as good as infinity. */
+static Timestamp
+wall_time(bool is_date, const char *text)
+{
+	DateADT date;
+
+	if (!is_date)
+		return DatumGetTimestamp(
+			DirectFunctionCall3(timestamp_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	date = DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(text)));
+	if (DATE_NOT_FINITE(date) || date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
+		return DT_NOEND;
+	return (Timestamp) date * USECS_PER_DAY;
+}
+
 /* safe_wall subtracts the age of the oldest transaction from the highest value, which may be a mistake in the future. */
 static char *
 safe_wall(Oid type, const char *highest, const EtlWriters *writers)
 {
 	bool is_date = getBaseType(type) == DATEOID;
-	Timestamp limit = writers->oldest + EAST;
-	Timestamp value;
+	Timestamp value = wall_time(is_date, highest);
 	Timestamp safe;
 
-	if (is_date)
-		value = date2timestamp_no_overflow(DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(highest))));
-	else
-		value = DatumGetTimestamp(DirectFunctionCall3(timestamp_in, CStringGetDatum(highest),
-													  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	if (TIMESTAMP_NOT_FINITE(value))
 		safe = writers->oldest - EAST;
 	else
-		safe = Min(limit, value - (writers->now - writers->oldest));
+		safe = Min(writers->oldest + EAST, value - (writers->now - writers->oldest));
+	safe = Max(safe, MIN_TIMESTAMP);
 	if (!is_date)
 		return DatumGetCString(DirectFunctionCall1(timestamp_out, TimestampGetDatum(safe)));
 	return DatumGetCString(DirectFunctionCall1(date_out, DirectFunctionCall1(timestamp_date, TimestampGetDatum(safe))));
@@ -185,8 +195,9 @@ fall_back(EtlExtract *extract, const char *why)
 {
 	if (extract->attempt->task->lag == NULL)
 		etl_attempt_note(extract->attempt,
-						 "Rows that are committed later than rows with higher cursor values may be missed: %s. Set lag"
-						 " to the longest time that a transaction of the source takes.",
+						 "Rows that are committed later than rows with higher cursor values may be missed: %s."
+						 " With a cursor that is a time, set lag to the longest time that a transaction of the source"
+						 " takes.",
 						 why);
 }
 

@@ -153,21 +153,31 @@ describe(const Holder *holder)
 	return process ? psprintf("process %d", process->pid) : "a prepared transaction";
 }
 
-/* wait_for_holders waits for those who have written to the tables and not ended. */
+/* wait_for_holders waits for those who have written to the tables and not ended. What each look takes is freed. */
 static void
 wait_for_holders(List *tables, EtlWriters *writers)
 {
 	List *before = list_holders(tables);
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext look = AllocSetContextCreate(caller, "etl look", ALLOCSET_SMALL_SIZES);
 	EtlPatience patience;
 	const Holder *holder;
 
 	etl_patience_begin(&patience);
-	while ((holder = is_among(before, list_holders(tables))) != NULL)
-		if (!etl_patience_wait(&patience))
-		{
-			writers->blocker = describe(holder);
-			return;
-		}
+	for (;;)
+	{
+		MemoryContextReset(look);
+		MemoryContextSwitchTo(look);
+		holder = is_among(before, list_holders(tables));
+		MemoryContextSwitchTo(caller);
+		if (holder == NULL)
+			break;
+		if (etl_patience_wait(&patience))
+			continue;
+		writers->blocker = describe(holder);
+		break;
+	}
+	MemoryContextDelete(look);
 }
 
 /* ask_prepared counts in the prepared transactions: after the others, as in commit_bound_pg.c. */

@@ -106,6 +106,32 @@ still_open(EtlRemote *remote, const OpenSet *set, bool all)
 	return row ? row[0] : NULL;
 }
 
+/* wait_for_set looks until all of the set have ended, or until the time is over. What each look takes is freed. */
+static void
+wait_for_set(EtlRemote *remote, const OpenSet *set, bool all, EtlWriters *writers)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext look = AllocSetContextCreate(caller, "etl look", ALLOCSET_SMALL_SIZES);
+	EtlPatience patience;
+	char *open;
+
+	etl_patience_begin(&patience);
+	for (;;)
+	{
+		MemoryContextReset(look);
+		MemoryContextSwitchTo(look);
+		open = still_open(remote, set, all);
+		MemoryContextSwitchTo(caller);
+		if (open == NULL)
+			break;
+		if (etl_patience_wait(&patience))
+			continue;
+		writers->blocker = pstrdup(open);
+		break;
+	}
+	MemoryContextDelete(look);
+}
+
 /*
  * wait_for_open waits for all that are open now, or for those that hide their start. Sessions that wait for a run of
  * etl_ext are left out: they have written nothing (run_api.c), and would wait for us.
@@ -113,7 +139,6 @@ still_open(EtlRemote *remote, const OpenSet *set, bool all)
 static void
 wait_for_open(EtlRemote *remote, bool all, EtlWriters *writers)
 {
-	EtlPatience patience;
 	OpenSet set = {.n = 0};
 
 	initStringInfo(&set.list);
@@ -126,10 +151,7 @@ wait_for_open(EtlRemote *remote, bool all, EtlWriters *writers)
 				 " AND w.locktype = 'advisory' AND w.objsubid = %d)",
 				 MAY_WRITE, all ? "" : " AND " HIDDEN, ETL_LOCK_WAITER),
 		1, add_open, &set);
-	etl_patience_begin(&patience);
-	while ((writers->blocker = still_open(remote, &set, all)) != NULL)
-		if (!etl_patience_wait(&patience))
-			return;
+	wait_for_set(remote, &set, all, writers);
 }
 
 /* ask asks all of it; no step is open. */

@@ -215,7 +215,8 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 	problem = etl_commit_bound_problem(task, source);
 	if (problem)
 		problems = add_problem(problems, false, problem,
-							   pstrdup("Set lag to the longest time that a transaction of the source takes."));
+							   pstrdup("With a cursor that is a time, set lag to the longest time that a transaction of"
+									   " the source takes."));
 	if (OidIsValid(source->server) && !has_mapping(source))
 		return add_mapping(problems, source);
 	return check_plan(problems, task);
