@@ -60,3 +60,13 @@ FROM unnest(ARRAY[
   $$'eo.one', snapshot_group => 'g', reader => 'query'$$,
   $$'eo.one', snapshot_group => 'g', cursor_column => 'id'$$,
   $$'eo.two', snapshot_group => 'g'$$]) AS options;
+
+-- Options that only tables of one wrapper have.
+SELECT pg_temp.refused(format('SELECT etl.add_extract(''eo'', ''x'', target => ''eo.raw'', source => %s)', options))
+FROM unnest(ARRAY[
+  $$'eo.plain', reader => 'postgres'$$,
+  $$'eo.one', reader => 'mysql'$$,
+  $$'eo.one', reader => 'fast'$$,
+  $$'eo.one', zero_dates => 'null'$$,
+  $$'eo.plain', zero_dates => 'epoch'$$,
+  $$'eo.plain', schema_drift => 'follow'$$]) AS options;

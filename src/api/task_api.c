@@ -357,8 +357,9 @@ etl_alter_task(PG_FUNCTION_ARGS)
 		etl_task_forget_progress(task->task_id);
 	else if (!same_names(&task->primary_key, &old->primary_key))
 		etl_extract_progress_abandon(task->task_id);
-	/* Whoever says how to deal with changes accepts what has changed so far. */
-	if (differs(task->source, old->source) || etl_args_text(fcinfo, "schema_drift") != NULL)
+	/* Whoever freezes the columns means those that are there now. */
+	if (differs(task->source, old->source) ||
+		(etl_args_text(fcinfo, "schema_drift") != NULL && strcmp(task->schema_drift, "freeze") == 0))
 		etl_source_schema_forget(task->task_id);
 	if (new_name != NULL)
 		follow_rename(pipeline, old->name, new_name);

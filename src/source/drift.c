@@ -294,7 +294,11 @@ follow(Drift *drift, EtlDriftChange *change)
 	else if (strcmp(change->event.change, "narrowed") == 0)
 		change->event.action = "nothing: the wider type takes all values";
 	else
+	{
 		change->event.action = "nothing: a value that does not fit is an error";
+		/* evolve may follow one day. */
+		change->pending = strcmp(change->event.change, "widened") == 0;
+	}
 	if (is_added && change->excluded)
 		add_name(&drift->left_out, change->event.column);
 }
@@ -383,6 +387,19 @@ choose_columns(Drift *drift)
 		drift->extract->columns = rest;
 }
 
+/* is_new says whether there are other columns than those that were seen, even if the extract does not take them. */
+static bool
+is_new(const Drift *drift)
+{
+	if (drift->seen == NULL || drift->seen->left_out.n != drift->left_out.n)
+		return true;
+	for (int i = 0; i < drift->columns->n; i++)
+		if (drift->columns->column[i].readable &&
+			find_name(drift, &drift->seen->columns, drift->columns->column[i].name) < 0)
+			return true;
+	return false;
+}
+
 /* run compares and follows; in the context of the extract. */
 static void
 run(Drift *drift)
@@ -396,7 +413,7 @@ run(Drift *drift)
 	foreach (cell, drift->changes)
 		follow(drift, lfirst(cell));
 	choose_columns(drift);
-	if (drift->changes == NIL && drift->seen && drift->seen->left_out.n == drift->left_out.n)
+	if (drift->changes == NIL && !is_new(drift))
 		return;
 	tell(drift);
 	keep(drift);

@@ -9,10 +9,61 @@
 #include "source/large_options.h"
 #include "source/null_cursor.h"
 
+/* check_choice refuses a value that is not in the list, which ends with NULL. */
+static void
+check_choice(const char *setting, const char *value, const char *const *list, const char *words)
+{
+	if (value == NULL)
+		return;
+	for (int i = 0; list[i]; i++)
+		if (strcmp(value, list[i]) == 0)
+			return;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid %s", setting),
+					errdetail("It is \"%s\".", value), errhint("It is one of: %s.", words)));
+}
+
+/* check_choices looks at the options that are one of a few words. */
+static void
+check_choices(const EtlTask *task)
+{
+	static const char *const readers[] = {"auto", "query", "postgres", "mysql", NULL};
+	static const char *const zero_dates[] = {"error", "null", "epoch", NULL};
+	static const char *const policies[] = {"evolve", "freeze", "discard", NULL};
+
+	check_choice("reader", task->reader, readers, "auto, query, postgres, mysql");
+	check_choice("zero_dates", task->zero_dates, zero_dates, "error, null, epoch");
+	check_choice("schema_drift", task->schema_drift, policies, "evolve, freeze, discard");
+}
+
+/* check_wrapper refuses what only tables of another wrapper have. */
+static void
+check_wrapper(const EtlTask *task, const EtlSource *source)
+{
+	const char *fdw = source->fdw ? source->fdw : "";
+	const char *needed = NULL;
+
+	if (task->reader && strcmp(task->reader, "postgres") == 0)
+		needed = "postgres_fdw";
+	else if (task->reader && strcmp(task->reader, "mysql") == 0)
+		needed = "mysql_fdw";
+	if (needed && strcmp(fdw, needed) != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("reader \"%s\" cannot read source %s", task->reader, source->name),
+						errdetail("It reads foreign tables of %s; this is %s.", needed,
+								  source->fdw ? psprintf("one of %s", fdw) : "not a foreign table"),
+						errhint("Leave reader out: the fastest one that can read the source is taken.")));
+	if (task->zero_dates && strcmp(fdw, "mysql_fdw") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("zero_dates does not apply to source %s", source->name),
+						errdetail("Only MySQL and MariaDB have dates such as 0000-00-00."), errhint("Leave it out.")));
+}
+
 /* etl_extract_check_options is called at definition time, with cursor and key already checked. */
 void
 etl_extract_check_options(const EtlTask *task, const EtlSource *source)
 {
+	check_choices(task);
+	check_wrapper(task, source);
 	etl_large_options_check(task, source);
 	etl_deletes_check(task, source);
 	etl_null_cursor_check_options(task);
