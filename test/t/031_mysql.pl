@@ -81,7 +81,7 @@ sub as_loader
 as_loader(q{
 SELECT etl.create_pipeline('daily');
 SELECT etl.add_extract('daily', 'payments', 'pay.payments', 'raw.payments', cursor_column => 'updated_at', primary_key => '{payment_id}',
-         chunk_rows => 400, retry_delays => '{}');
+         lag => '0', chunk_rows => 400, retry_delays => '{}');
 SELECT etl.add_load('daily', 'fact', 'SELECT payment_id, amount, updated_at FROM raw.payments', 'dw.payments', '{payment_id}', order_by => 'updated_at');
 });
 is(as_loader("SELECT string_agg(problem, '; ') FROM etl.validate('daily')"), '', 'validate finds nothing');
@@ -97,12 +97,14 @@ sub asked
 as_loader("SELECT etl.run_pipeline('daily')");
 is(as_loader('SELECT count(*), sum(amount), min(updated_at) FROM dw.payments'), '1000|500500.00|2024-01-01 00:00:01', 'first run: all rows, times unshifted');
 my $sent = asked('payments');
-like($sent, qr/ORDER BY s\.`payment_id` LIMIT 401/, 'the order and the limit are the work of MariaDB') or diag($sent);
+# A build without libmariadb (WITH_MYSQL=0) has the scans of mysql_fdw only.
+my $native = as_loader("SELECT reader FROM etl.task_status WHERE task = 'payments' ORDER BY run_id DESC LIMIT 1") eq 'mysql';
+note($native ? 'with' : 'without', ' the mysql reader');
+like($sent, $native ? qr/ORDER BY s\.`payment_id` LIMIT 401/ : qr/ORDER BY [^\n]*`payment_id`[^\n]* LIMIT 401/, 'the order and the limit are the work of MariaDB') or diag($sent);
 unlike(mysql("EXPLAIN $1"), qr/filesort|DERIVED/, 'which needs no sort and no copy') if $sent =~ /^(SELECT s\..* LIMIT 401) /m;
 mysql(qq{UPDATE $database.payments SET amount = 0, updated_at = '2024-01-02' WHERE payment_id = 7});
-my $explained = as_loader("SELECT string_agg(line, E'\\n') FROM etl.explain_task('daily', 'payments') AS line");
-like($explained, qr/^SELECT [^\n]*`updated_at` >= /m, 'explain_task shows the remote query with its bound') or diag($explained);
-like($explained, qr/^-- reader mysql\n-- rows: about \d+, by the planner of pay$/m, 'and how many rows the planner of the source expects');
+like(as_loader("SELECT string_agg(line, E'\\n') FROM etl.explain_task('daily', 'payments') AS line"), qr/Remote query: [^\n]*`updated_at` >= /,
+	'explain_task shows the remote query with its bound');
 as_loader("SELECT etl.run_pipeline('daily')");
 $sent = asked('payments');
 my @scans = grep { /`payment_id`.* FROM/ } split /\n/, $sent;
@@ -118,7 +120,7 @@ is(as_loader("SELECT rows_read || ' ' || rows_inserted FROM etl.task_status WHER
 	'backfill: the rows of the interval');
 $sent = asked('payments');
 @scans = grep { /FROM `\Q$database\E`/ } split /\n/, $sent;
-is(scalar(@scans), 2, 'backfill: two pages');
+is(scalar(@scans), $native ? 2 : 4, 'backfill: two pages; mysql_fdw also counts what is left, and has a highest value');
 is(scalar(grep { !/`updated_at` >= '2024-01-01 00:(?:05|1)/ || !/`updated_at` < '2024-01-01 00:15:00'/ } @scans), 0,
 	'backfill: every statement has both ends') or diag($sent);
 is(as_loader('SELECT count(*), sum(amount) FROM dw.payments'), '1000|500493.00', 'second run: the fact is as the source');
@@ -135,7 +137,7 @@ is(as_loader('SELECT count(*), count(DISTINCT payment_id), sum(amount) FROM raw.
 is(as_loader("SELECT reader FROM etl.task_status WHERE task = 'scanned' ORDER BY run_id DESC LIMIT 1"), 'query', 'mysql_fdw: it was the reader');
 
 # A connection that is killed while the scan stands still in its middle: mysql_fdw would end the scan without an error.
-for my $reader (qw(mysql query))
+for my $reader ($native ? 'mysql' : (), 'query')
 {
 	my ($task, $what) = ("gated_$reader", "killed connection, reader $reader");
 	as_loader("SELECT etl.add_extract('daily', '$task', 'pay.gated', 'raw.$task', primary_key => '{id}', reader => '$reader', retry_delays => '{}')");

@@ -11,6 +11,7 @@ use Test::More;
 my ($sharedir) = run_command([ 'pg_config', '--sharedir' ]);
 plan skip_all => 'mysql_fdw is not installed' unless -e "$sharedir/extension/mysql_fdw.control";
 plan skip_all => 'no MariaDB: ETL_TEST_MARIADB_PORT is not set' unless $ENV{ETL_TEST_MARIADB_PORT};
+plan skip_all => 'a build without libmariadb' if $ENV{ETL_TEST_WITHOUT_MYSQL};
 my %mariadb = map { lc($_) => $ENV{"ETL_TEST_MARIADB_$_"} } qw(HOST PORT USER PASSWORD);
 my $database = "etl_ext_033_$$";
 my @client = ('mariadb', '--no-defaults', '-N', '-B', '--default-character-set=utf8mb4', '-h', $mariadb{host}, '-P', $mariadb{port}, '-u', $mariadb{user});
@@ -338,17 +339,30 @@ extract('gone', "primary_key => '{id}'");
 # The plan of mysql_fdw comes first: it prepares the query.
 like(background('gone'), qr/^failed (42P01|HV00L) .*gone/s, 'a table that is not there');
 
-# A cancel ends the statement at the server too.
+# A cancel ends the statement at the server too, which would not notice for hours that nobody waits for it.
+mysql("USE $database; CREATE VIEW endless AS SELECT MAX(a.seq MOD b.seq) AS id FROM seq_1_to_10000000 AS a JOIN seq_1_to_10000000 AS b");
+table('endless', undef, 'id integer');
+extract('endless', '');
+my $counting = "FROM information_schema.processlist WHERE info LIKE '%endless%' AND info NOT LIKE '%processlist%'";
+my $run = sql("SELECT etl.run_pipeline('p', tasks => '{endless}', wait => false)");
+mysql_until("SELECT id $counting LIMIT 1");
+sql("SELECT etl.cancel_run($run)");
+ok($node->poll_query_until('postgres', "SELECT state = 'cancelled' FROM etl.run WHERE run_id = $run"), 'cancel: the run ends');
+ok(mysql_until("SELECT 1 FROM dual WHERE NOT EXISTS (SELECT 1 $counting)"), 'cancel: so does the statement at the server');
+
+# A worker that is terminated takes it along as well.
+$run = sql("SELECT etl.run_pipeline('p', tasks => '{endless}', wait => false)");
+mysql_until("SELECT id $counting LIMIT 1");
+$node->poll_query_until('postgres', "SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity WHERE backend_type = 'etl executor'");
+ok(mysql_until("SELECT 1 FROM dual WHERE NOT EXISTS (SELECT 1 $counting)"), 'terminated: the statement ends at the server');
+sql("SELECT etl.wait_for_run($run)");
+
+# While MySQL works, nothing is held here.
 mysql("USE $database; CREATE TABLE slow (id int PRIMARY KEY); INSERT INTO slow VALUES (1), (2)");
 mysql("USE $database; CREATE VIEW sleepy AS SELECT id, SLEEP(600) AS s FROM slow");
 table('sleepy', undef, 'id integer, s integer');
 extract('sleepy', "primary_key => '{id}'");
 my $sleeping = "FROM information_schema.processlist WHERE info LIKE '%sleepy%' AND info NOT LIKE '%processlist%'";
-my $run = sql("SELECT etl.run_pipeline('p', tasks => '{sleepy}', wait => false)");
-mysql_until("SELECT id $sleeping LIMIT 1");
-sql("SELECT etl.cancel_run($run)");
-ok($node->poll_query_until('postgres', "SELECT state = 'cancelled' FROM etl.run WHERE run_id = $run"), 'cancel: the run ends');
-ok(mysql_until("SELECT 1 FROM dual WHERE NOT EXISTS (SELECT 1 $sleeping)"), 'cancel: so does the statement at the server');
 $run = sql("SELECT etl.run_pipeline('p', tasks => '{sleepy}', wait => false)");
 mysql_until("SELECT id $sleeping LIMIT 1");
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND backend_type LIKE 'etl%'"), 0, 'no snapshot is held while MySQL works');
@@ -394,7 +408,7 @@ my $rows = 190;
 my $port = $proxy->port;
 sql(qq{CREATE SERVER cut FOREIGN DATA WRAPPER mysql_fdw OPTIONS (host '127.0.0.1', port '$port');
 CREATE USER MAPPING FOR PUBLIC SERVER cut OPTIONS (username '$mariadb{user}', password '$mariadb{password}')});
-table('cut', 'id int PRIMARY KEY, v varchar(40), d datetime(6), n decimal(10,2)', 'id integer, v text, d timestamp, n numeric(10,2)', 'cut');
+table('cut', 'id int PRIMARY KEY, v varchar(40), d datetime(6), n decimal(10,2)', 'id integer NOT NULL, v text, d timestamp, n numeric(10,2)', 'cut');
 mysql("USE $database; INSERT INTO cut SELECT seq, REPEAT(CHAR(97 + seq % 26), seq % 40), '2024-01-01' + INTERVAL seq SECOND, seq / 3 FROM seq_1_to_$rows");
 sql("SELECT etl.add_extract('p', 'cut', 'src.cut', 'raw.cut', primary_key => '{id}', chunk_rows => $chunk, retry_delays => '{0 s}')");
 my $expected = mysql("SET SESSION group_concat_max_len = 1000000; SELECT MD5(GROUP_CONCAT(CONCAT_WS('|', id, v, d, n) ORDER BY id SEPARATOR ';')) FROM $database.cut");
@@ -416,8 +430,8 @@ cmp_ok($answer, '>', 5000, "cut: the answers have $answer of $all bytes");
 my $seed = $ENV{ETL_TEST_SEED} // time;
 srand $seed;
 note("ETL_TEST_SEED=$seed");
-my %at = map { $_ => 1 } (1 .. 60), (map { $answer - $_ } 1 .. 20), (map { 61 + int rand($answer - 100) } 1 .. 50);
-my @cuts = ((map { [ $_, $query ] } sort { $a <=> $b } keys %at), (map { [ 1 + int rand($all - $answer), '' ] } 1 .. 15));
+my %at = map { $_ => 1 } (1 .. 45), (map { $answer - $_ } 1 .. 16), (map { 46 + int rand($answer - 80) } 1 .. 40);
+my @cuts = ((map { [ $_, $query ] } sort { $a <=> $b } keys %at), (map { [ 1 + int rand($all - $answer), '' ] } 1 .. 12));
 my (@wrong, %states);
 # Each run has a second attempt, whose connection is not cut: it goes on from the last full chunk.
 for my $i (0 .. $#cuts)
