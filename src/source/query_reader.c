@@ -116,8 +116,8 @@ take_cursor(EtlQueryReader *reader, Datum value, bool isnull)
 		return reader->base.request.null_cursors;
 	}
 	if (reader->highest.isnull ||
-		DatumGetInt32(FunctionCall2Coll(reader->compare, OidIsValid(cursor->collation) ? C_COLLATION_OID : InvalidOid, value,
-										reader->highest.value)) > 0)
+		DatumGetInt32(FunctionCall2Coll(reader->compare, OidIsValid(cursor->collation) ? C_COLLATION_OID : InvalidOid,
+										value, reader->highest.value)) > 0)
 		etl_held_keep(&reader->highest, value, false, reader->base.request.context);
 	return true;
 }
