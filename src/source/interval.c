@@ -85,6 +85,15 @@ read_bounded(EtlExtract *extract, const char *lower, const char *below, bool nul
 	return extract->attempt->counts.read - before;
 }
 
+/* may_have_nulls says whether there can be rows whose cursor is NULL or infinite. */
+static bool
+may_have_nulls(const EtlColumn *cursor, const EtlEdges *edges)
+{
+	if (edges->count == 0)
+		return false;
+	return !cursor->not_null || (edges->min && is_infinite(edges->min)) || (edges->max && is_infinite(edges->max));
+}
+
 /* refuse_infinities reports a source that has both. */
 static void
 refuse_infinities(const EtlExtract *extract, const EtlColumn *cursor)
@@ -218,7 +227,7 @@ etl_interval_run(EtlExtract *extract)
 	if (task->chunk_rows == 0)
 		extract->request.max_rows = MAX_CHUNK;
 	start(&walk, &edges);
-	if (nulls && edges.count > 0)
+	if (nulls && may_have_nulls(walk.cursor, &edges))
 		read_nulls(extract, walk.cursor, &edges);
 	walk.from = edges.min;
 	walk.max = edges.max;
