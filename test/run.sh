@@ -89,6 +89,14 @@ layer_build() {
 		result 'not ok' 'clang -Wall -Wextra -Werror'
 		tail -n $LOG_LINES "$WORK/clang.log"
 	fi
+	copy_tree "$WORK/nomysql"
+	if make -C "$WORK/nomysql" -s -j"$(nproc)" PG_CONFIG="$PG_LIBDIR/bin/pg_config" WITH_MYSQL=0 >"$WORK/nomysql.log" 2>&1 &&
+		! nm -D --undefined-only "$WORK/nomysql/etl_ext.so" | grep -E ' (etl_|mysql_)' >>"$WORK/nomysql.log"; then
+		result ok 'WITH_MYSQL=0 builds and needs nothing of libmariadb'
+	else
+		result 'not ok' 'WITH_MYSQL=0 builds and needs nothing of libmariadb'
+		tail -n $LOG_LINES "$WORK/nomysql.log"
+	fi
 	# The test of ALTER EXTENSION UPDATE puts a script into the installation.
 	own "$BUILD" "$WORK/pg$PG_SHAREDIR/extension"
 }
