@@ -174,6 +174,12 @@ check_password_used(const EtlPgRemote *remote)
 					 "mapping attributes.")));
 }
 
+/* ignore_notice keeps notices of the source out of this server's log, where libpq would print them. */
+static void
+ignore_notice(void *arg, const PGresult *res)
+{
+}
+
 /* pg_connect connects and prepares the session. */
 static void
 pg_connect(EtlRemote *base)
@@ -191,6 +197,7 @@ pg_connect(EtlRemote *base)
 	if (PQstatus(remote->conn) == CONNECTION_BAD)
 		refuse_connection(remote, pchomp(PQerrorMessage(remote->conn)));
 	poll_connection(remote);
+	(void) PQsetNoticeReceiver(remote->conn, ignore_notice, NULL);
 	check_password_used(remote);
 	etl_pg_send(remote, SESSION_SETTINGS);
 	etl_pg_finish(remote, SESSION_SETTINGS);
