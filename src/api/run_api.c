@@ -195,6 +195,31 @@ check_run(int64 run_id)
 	return name;
 }
 
+/*
+ * wait_marked waits with a lock that tells extracts from this server not to wait for this transaction (commit_bound_pg.c),
+ * unless it has written something.
+ */
+static EtlRunState
+wait_marked(const EtlWait *wait)
+{
+	volatile EtlRunState state = ETL_RUN_QUEUED;
+	int64 waiter;
+
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return etl_wait_for(wait);
+	waiter = take_waiter_lock();
+	PG_TRY();
+	{
+		state = etl_wait_for(wait);
+	}
+	PG_FINALLY();
+	{
+		etl_lock_release(ETL_LOCK_WAITER, waiter);
+	}
+	PG_END_TRY();
+	return state;
+}
+
 /* etl.wait_for_run(run_id, timeout) RETURNS text */
 Datum
 etl_wait_for_run(PG_FUNCTION_ARGS)
@@ -210,7 +235,7 @@ etl_wait_for_run(PG_FUNCTION_ARGS)
 	if (etl_args_find(fcinfo, "timeout", &value))
 		wait.until = DatumGetTimestampTz(
 			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), value));
-	PG_RETURN_TEXT_P(cstring_to_text(etl_state_run_name(etl_wait_for(&wait))));
+	PG_RETURN_TEXT_P(cstring_to_text(etl_state_run_name(wait_marked(&wait))));
 }
 
 /* etl.retry_run(run_id, version, wait) RETURNS bigint */

@@ -172,6 +172,8 @@ DO 'BEGIN PERFORM pg_advisory_unlock_all(); END'});
 	return $run;
 }
 
+my $cancel = qq{DO 'BEGIN PERFORM etl.cancel_run((SELECT run FROM started)); END';\nCALL until('SELECT count(*) = 0 $waits')};
+
 # The connection is cut, the run is cancelled.
 define('cut', 'remote.big', $by_key);
 $run = held('cut', 'raw_written:x:1:wait:4', 1,
@@ -179,7 +181,7 @@ $run = held('cut', 'raw_written:x:1:wait:4', 1,
 like(attempts($run), qr/^failed (08...|57P01) 400, success 600$/, 'connection cut: the next attempt reads what is missing') or diag(attempts($run));
 is(wrong('cut', 'shop.big', $all), '', 'connection cut: each row once');
 define('cancelled', 'remote.big', $by_key);
-$run = held('cancelled', 'raw_written:x:1:wait:4', 1, 'DO $$BEGIN PERFORM etl.cancel_run((SELECT run FROM started)); END$$');
+$run = held('cancelled', 'raw_written:x:1:wait:4', 1, $cancel);
 is(attempts($run), 'cancelled 57014 300', 'cancel in chunk 4');
 is(attempts(run('cancelled')), 'success 700', 'cancel: the next run reads what is missing');
 is(wrong('cancelled', 'shop.big', $all), '', 'cancel: each row once');
@@ -268,7 +270,7 @@ for my $case ([ 'error', '40001' ], [ 'terminate', 'ZE008' ], [ 'kill', 'ZE010' 
 
 # The executor itself fails, is cancelled: the helpers go with it.
 define('leader', 'remote.big', $sliced);
-$run = held('leader', $team, 3, 'DO $$BEGIN PERFORM etl.cancel_run((SELECT run FROM started)); END$$');
+$run = held('leader', $team, 3, $cancel);
 like(attempts($run), qr/^cancelled 57014/, 'slices, cancel');
 is(sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'etl slice'"), 0, 'slices, cancel: the helpers are gone');
 # Batches wait that belong to nobody now. Whoever writes to the raw table next publishes them first.
@@ -282,6 +284,14 @@ is(sql(q{SELECT max(batch_id) = max(batch_id) FILTER (WHERE task_id = (SELECT ta
 run('leader');
 sql(q{DELETE FROM raw.leader WHERE id > 5000; DELETE FROM etl.batch WHERE target = 'raw.leader' AND task_id = (SELECT max(task_id) FROM etl.task)});
 is(wrong('leader', 'shop.big', $all), '', 'slices, cancel: the next run brings the rest');
+
+# Ranges that another attempt has taken meanwhile are nobody else's: what readers of the former one have in hand is not committed.
+define('fenced', 'remote.big', $sliced);
+$run = held('fenced', $team =~ s/raw_written/fetched/gr, 3, 'UPDATE etl.extract_progress SET task_run_id = 0');
+like(attempts($run), qr/^failed ZE004/, 'slices, taken by another attempt: no more is committed');
+is(sql('SELECT count(*) FROM raw.fenced'), 200, 'slices, taken by another attempt: nor is what was being read');
+run('fenced');
+is(wrong('fenced', 'shop.big', $all), '', 'slices, taken by another attempt: the next run brings the rest');
 
 # A key of two columns, and one that cannot be cut.
 define('two', 'remote.lines', "primary_key => '{a,b}', chunk_rows => 50, slices => 4");
