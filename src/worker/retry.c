@@ -14,7 +14,7 @@
  * reports whatever its server answers, a lost connection included. All others - bad data, missing privileges, syntax,
  * failed checks - would fail again in the same way.
  */
-static const char *const passing[] = {"08",	   "40",	"53",	 "55P03", "57P",  "58",
+static const char *const passing[] = {"08",	   "40",	"53",	 "55P03", "57P",   "58",
 									  "HV00L", "HV00N", "ZE007", "ZE008", "ZE009", "ZE012"};
 
 /* begins_with says whether a SQLSTATE is the given one, or of the given class. */
