@@ -157,6 +157,18 @@ set_up_session(EtlMyRemote *my)
 	etl_my_execute(my, "SET SESSION TRANSACTION READ ONLY");
 }
 
+/* check_tls refuses a connection in clear text where the options ask for another. libmariadb would accept it. */
+static void
+check_tls(const EtlMyRemote *my)
+{
+	if (!my->options.wants_tls || mysql_get_ssl_cipher(my->mysql) != NULL)
+		return;
+	ereport(ERROR, (errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+					errmsg("MySQL server \"%s\" does not offer TLS", my->base.server_name),
+					errdetail("The foreign server has ssl options, so that the connection must be encrypted."),
+					errhint("Set up TLS at the source, or drop the ssl options of the foreign server.")));
+}
+
 /* my_connect connects and sets up the session. */
 static void
 my_connect(EtlRemote *remote)
@@ -175,6 +187,7 @@ my_connect(EtlRemote *remote)
 		status = mysql_real_connect_cont(&done, my->mysql, etl_my_wait(my, status));
 	if (done == NULL)
 		etl_my_error(my, "connect to");
+	check_tls(my);
 	keep_alive(mysql_get_socket(my->mysql));
 	my->is_mariadb = mariadb_connection(my->mysql);
 	set_up_session(my);

@@ -325,8 +325,10 @@ like(try("SELECT etl.run_pipeline('p', mode => 'inline')", 'latin'), qr/22P05|no
 sql(qq{CREATE SERVER nobody FOREIGN DATA WRAPPER mysql_fdw OPTIONS (host '$mariadb{host}', port '$mariadb{port}');
 CREATE USER MAPPING FOR PUBLIC SERVER nobody OPTIONS (username '$mariadb{user}', password 'wrong');
 CREATE SERVER nowhere FOREIGN DATA WRAPPER mysql_fdw OPTIONS (host '127.0.0.1', port '1');
-CREATE USER MAPPING FOR PUBLIC SERVER nowhere OPTIONS (username 'x', password 'y')});
-for my $case ([ 'nobody', qr/^28000 .*1045.*password/s ], [ 'nowhere', qr/^08001 .*200[23]/s ])
+CREATE USER MAPPING FOR PUBLIC SERVER nowhere OPTIONS (username 'x', password 'y');
+CREATE SERVER clear FOREIGN DATA WRAPPER mysql_fdw OPTIONS (host '$mariadb{host}', port '$mariadb{port}', ssl_cipher 'DEFAULT');
+CREATE USER MAPPING FOR PUBLIC SERVER clear OPTIONS (username '$mariadb{user}', password '$mariadb{password}')});
+for my $case ([ 'clear', qr/^08001 .*TLS/s ], [ 'nobody', qr/^28000 .*1045.*password/s ], [ 'nowhere', qr/^08001 .*200[23]/s ])
 {
 	my ($server, $error) = @$case;
 	table("on_$server", undef, 'id integer', $server);
