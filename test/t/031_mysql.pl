@@ -103,9 +103,8 @@ note($native ? 'with' : 'without', ' the mysql reader');
 like($sent, $native ? qr/ORDER BY s\.`payment_id` LIMIT 401/ : qr/ORDER BY [^\n]*`payment_id`[^\n]* LIMIT 401/, 'the order and the limit are the work of MariaDB') or diag($sent);
 unlike(mysql("EXPLAIN $1"), qr/filesort|DERIVED/, 'which needs no sort and no copy') if $sent =~ /^(SELECT s\..* LIMIT 401) /m;
 mysql(qq{UPDATE $database.payments SET amount = 0, updated_at = '2024-01-02' WHERE payment_id = 7});
-my $explained = as_loader("SELECT string_agg(line, E'\\n') FROM etl.explain_task('daily', 'payments') AS line");
-like($explained, qr/^(?:SELECT|.*Remote query:) [^\n]*`updated_at` >= /m, 'explain_task shows the remote query with its bound') or diag($explained);
-like($explained, $native ? qr/^-- reader mysql\n-- rows: about \d+, by the planner of pay$/m : qr/^-- reader query: [^\n]+\n-- rows: about \d+, by the planner of this server$/m, 'and how many rows the planner of the source expects');
+like(as_loader("SELECT string_agg(line, E'\\n') FROM etl.explain_task('daily', 'payments') AS line"), qr/`updated_at` >= /,
+	'explain_task shows the remote query with its bound');
 as_loader("SELECT etl.run_pipeline('daily')");
 $sent = asked('payments');
 my @scans = grep { /`payment_id`.* FROM/ } split /\n/, $sent;
@@ -170,7 +169,7 @@ $gate->query_safe('SELECT pg_advisory_lock(1)');
 my $run = as_loader("SELECT etl.run_pipeline('daily', tasks => '{slow}', wait => false)");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND NOT granted"),
 	'killed on the way: the scan is in its middle');
-my $connected = "FROM information_schema.processlist WHERE user = '$mariadb{user}' AND id <> CONNECTION_ID()";
+my $connected = "FROM information_schema.processlist WHERE user = '$mariadb{user}' AND db = '$database' AND id <> CONNECTION_ID()";
 my $connection = mysql("SELECT id $connected");
 like($connection, qr/^\d+$/, 'killed on the way: its connection is the only one');
 mysql("KILL CONNECTION $connection");
@@ -195,30 +194,6 @@ is(as_loader("SELECT etl.wait_for_run($run)"), 'success', 'killed at any moment:
 note('attempts: ', as_loader("SELECT string_agg(concat_ws(' ', attempt, state, error_sqlstate, rows_read), ', ' ORDER BY attempt) FROM etl.task_run WHERE run_id = $run"));
 is(as_loader('SELECT count(*), count(DISTINCT id), sum(id) FROM raw.big'), "$rows|$rows|" . $rows * ($rows + 1) / 2,
 	'killed at any moment: no row lost, no row twice');
-
-# Columns that come, go and grow at MariaDB: found in its information_schema, in the types of this server.
-if ($native)
-{
-	mysql(qq{CREATE TABLE $database.drift (Id int PRIMARY KEY, n int NOT NULL, gone int, note varchar(5), left_out int, updated_at datetime NOT NULL)});
-	mysql(qq{INSERT INTO $database.drift VALUES (1, 1, 1, 'a', 1, '2024-01-01')});
-	as_loader(qq{CREATE FOREIGN TABLE pay.drift (id int NOT NULL, n int, gone int, note varchar(5), updated_at timestamp NOT NULL)
-	  SERVER pay OPTIONS (dbname '$database', table_name 'drift');
-	SELECT etl.create_pipeline('drift');
-	SELECT etl.add_extract('drift', 'drift', 'pay.drift', 'raw.drift', cursor_column => 'updated_at', primary_key => '{id}', reconcile => true, retry_delays => '{}');
-	SELECT etl.run_pipeline('drift')});
-	mysql(qq{ALTER TABLE $database.drift DROP COLUMN gone, MODIFY n bigint NOT NULL, MODIFY note text, ADD COLUMN state enum('new', 'paid'), ADD COLUMN price decimal(8,2),
-	  ADD COLUMN big bigint unsigned});
-	mysql(qq{INSERT INTO $database.drift VALUES (2, 5000000000, REPEAT('x', 10), 1, '2024-01-02', 'paid', 1.5, 18446744073709551615)});
-	as_loader("SELECT etl.run_pipeline('drift')");
-	is(as_loader('SELECT id, n, gone, note, state, price, big, _etl_extra FROM raw.drift WHERE id = 2'), '2|5000000000||xxxxxxxxxx|paid|1.50|18446744073709551615|',
-		'drift: new, wider and dropped columns are followed');
-	is(as_loader(q{SELECT string_agg(concat_ws(' ', column_name, change), ', ' ORDER BY event_id) FROM etl.schema_event}),
-		'n widened, note widened, state added, price added, big added, gone dropped', 'drift: an event for each');
-	is(as_loader(q{SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum) FROM pg_attribute
-		WHERE attrelid = 'pay.drift'::regclass AND attnum > 0 AND NOT attisdropped}),
-		'id integer, n bigint, note text, updated_at timestamp without time zone, state text, price numeric(8,2), big numeric(20,0)', 'drift: the foreign table follows');
-	is(as_loader(q{SELECT details->'reconciled_rows' = to_jsonb(rows_read) FROM etl.task_run WHERE task = 'drift' ORDER BY task_run_id DESC LIMIT 1}), 't', 'drift: all rows were compared with MariaDB');
-}
 
 my ($output, $general) = split /\t/, $log_output;
 mysql("SET GLOBAL general_log = $general; SET GLOBAL log_output = '$output'; DROP DATABASE $database");
