@@ -17,6 +17,7 @@ shared_preload_libraries = 'etl_ext'
 max_worker_processes = 16
 restart_after_crash = on
 unix_socket_permissions = 0700
+etl.writer_wait = '200ms'
 CONF
 $node->start;
 
@@ -95,7 +96,7 @@ my @always = (
 		JOIN etl.task USING (task_id) WHERE name = 'merge'), 0) GROUP BY 1) EXCEPT SELECT id, version FROM fact}),
 	differ('log disagrees with its position', q{SELECT id, version FROM raw WHERE _etl_batch <= coalesce((SELECT batch_id FROM etl.consumed
 		JOIN etl.task USING (task_id) WHERE name = 'append'), 0)}, 'SELECT id, version FROM log'),
-	differ('the watermark is not that of raw', 'SELECT max(value::bigint) FROM etl.watermark', 'SELECT max(version) FROM raw'),
+	differ('the watermark is not that of raw', 'SELECT max(reached::bigint) FROM etl.watermark', 'SELECT max(version) FROM raw'),
 	differ('sql tasks that succeeded', q{SELECT run_id FROM etl.task_run WHERE task = 'sql' AND state = 'success'}, 'SELECT run_id FROM mark'),
 	broken('two successes of one task in one run', q{SELECT FROM etl.task_run WHERE state = 'success' GROUP BY run_id, task_id HAVING count(*) > 1}),
 	broken('a run is active', q{SELECT FROM etl.run WHERE state IN ('queued', 'running')}),
@@ -113,7 +114,7 @@ my @complete = (
 		'SELECT grp, count(*), sum(amount) FROM shop.orders GROUP BY 1'),
 	differ('log is not the history of the source', 'SELECT id, amount, version FROM log', 'SELECT * FROM shop.history'),
 	differ('raw is not the history of the source', 'SELECT id, amount, version FROM raw', 'SELECT * FROM shop.history'),
-	differ('the watermark is not the end of the source', 'SELECT max(value::bigint) FROM etl.watermark', 'SELECT max(version) FROM shop.history'),
+	differ('the watermark is not the end of the source', 'SELECT max(reached::bigint) FROM etl.watermark', 'SELECT max(version) FROM shop.history'),
 	broken('a load has not taken everything', 'SELECT FROM etl.consumed WHERE batch_id < (SELECT max(batch_id) FROM etl.batch)'));
 
 # until waits for a query to return true. verify names what is wrong with a run: its state, the attempts of a task, the rules.
@@ -215,10 +216,11 @@ sub cancel
 	return;
 }
 
-# Point, task, which time, and whether it is the attempt's last commit that it follows.
+# Point, task, which time, and whether it is the attempt's last commit that it follows. An extract commits before each wait for its
+# source as well: the 9th time with its second chunk, the 11th and last time with its third.
 my @points = (
-	[ 'claimed', 'extract', 1 ], [ 'fetched', 'extract', 2 ], [ 'raw_written', 'extract', 2 ], [ 'before_commit', 'extract', 2 ],
-	[ 'after_commit', 'extract', 2 ], [ 'before_commit', 'extract', 3 ], [ 'after_commit', 'extract', 3, 1 ]);
+	[ 'claimed', 'extract', 1 ], [ 'fetched', 'extract', 2 ], [ 'raw_written', 'extract', 2 ], [ 'before_commit', 'extract', 9 ],
+	[ 'after_commit', 'extract', 9 ], [ 'before_commit', 'extract', 11 ], [ 'after_commit', 'extract', 11, 1 ]);
 for my $task ('merge', 'append', 'aggregate')
 {
 	push @points, map { [ $_, $task, 1 ] } 'claimed', 'before_merge', 'after_merge', 'before_commit';
