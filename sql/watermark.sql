@@ -73,7 +73,7 @@ END
 $$;
 SELECT name, wm.found(name), wm.found(name || '_nokey') FROM wm.type ORDER BY name;
 SELECT t.name, CASE t.name WHEN 'wall' THEN (w.value < w.reached)::text ELSE w.value END, w.reached, w.type
-FROM etl.watermark AS w JOIN etl.task AS t USING (task_id) WHERE t.name !~ 'nokey' ORDER BY t.name;
+FROM etl.watermark AS w JOIN etl.task AS t USING (task_id) WHERE t.pipeline_id = (SELECT pipeline_id FROM etl.pipeline WHERE name = 'wm') AND t.name !~ 'nokey' ORDER BY t.name;
 
 -- The history: who, which run, old and new.
 SELECT t.name, h.old_value, h.new_value, h.reason, h.moved_by = 'postgres'::regrole OR h.moved_by = current_user::regrole,
