@@ -323,6 +323,8 @@ void
 etl_extract_join(EtlExtract *extract)
 {
 	connect(extract);
+	/* The other process has followed the changes; this one has to know which columns are left out. */
+	etl_drift_check(extract);
 	prepare(extract);
 	if (extract->attempt->task->snapshot_group)
 		etl_snapshot_group_join(extract);
