@@ -152,6 +152,8 @@ choose(const EtlMyColumn *column, const MYSQL_FIELD *field)
 		case INT4OID:
 		case INT8OID:
 			return etl_my_to_integer;
+		case NUMERICOID:
+			return etl_my_to_numeric;
 		case FLOAT4OID:
 		case FLOAT8OID:
 			return etl_my_to_float;

@@ -87,6 +87,7 @@ extern bool etl_my_to_interval(EtlMyColumn *column, const char *text, unsigned l
 /* ---- value_number.c ---- */
 
 extern bool etl_my_to_integer(EtlMyColumn *column, const char *text, unsigned long length, Datum *value);
+extern bool etl_my_to_numeric(EtlMyColumn *column, const char *text, unsigned long length, Datum *value);
 extern bool etl_my_to_float(EtlMyColumn *column, const char *text, unsigned long length, Datum *value);
 extern bool etl_my_to_bool(EtlMyColumn *column, const char *text, unsigned long length, Datum *value);
 
