@@ -203,12 +203,12 @@ do_owe() {
 	       WHERE pipeline_id = (SELECT pipeline_id FROM etl.pipeline WHERE name = '$name')"
 }
 
-# do_alter_source adds a column to a source; its values go to _etl_extra. Rows that the extract reads again, because of its lag,
-# are then new versions, which is why this is not done to a source that is appended to its target.
+# do_alter_source adds a column with a value in all rows to a source of either kind; the next extract follows. Rows that it reads
+# again are not new versions for that: the events are appended to their target.
 do_alter_source() {
 	columns=$((columns + 1))
 	shop -c "SET lock_timeout = '2s'" -c "ALTER TABLE orders ADD COLUMN c$columns int DEFAULT $columns" &&
-		wh -c "SET lock_timeout = '2s'" -c "ALTER FOREIGN TABLE shop.orders ADD COLUMN c$columns int"
+		wh -c "SET lock_timeout = '2s'" -c "ALTER TABLE src.events ADD COLUMN c$columns int DEFAULT $columns"
 }
 
 # do_rewrite takes the strongest lock on a source for a moment.
