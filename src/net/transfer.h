@@ -26,6 +26,10 @@ typedef struct EtlTransferRequest
 	size_t answer_limit;  /* bytes of the answer that are kept */
 	bool cut_answer;	  /* a longer answer is no error: the rest is not read */
 	bool keep_connection; /* HTTP: the next transfer of the set may use it */
+	const char *method;	  /* HTTP; NULL: POST with a body, GET without */
+	bool with_headers;	  /* HTTP: keep the headers of the answer, for etl_transfer_header */
+	bool decode;		  /* HTTP: accept gzip and deflate, and decode them; answer_limit counts decoded bytes */
+	int stall;			  /* ms without a byte after which a streamed transfer is given up; 0: timeout */
 } EtlTransferRequest;
 
 typedef struct EtlTransferResult
@@ -37,6 +41,8 @@ typedef struct EtlTransferResult
 	char *error;   /* why it is not ok, in words; may name host and port */
 	char *answer;  /* body of an HTTP answer, last line of a mail server; ends in \0 */
 	size_t length; /* of answer */
+	char *headers; /* with_headers: the lines of the last answer; NULL: none */
+	bool framed;   /* HTTP: Content-Length, chunks or HTTP/2 said where the body ends */
 } EtlTransferResult;
 
 typedef struct EtlTransferSet EtlTransferSet;
@@ -53,6 +59,9 @@ extern int etl_transfer_count(const EtlTransferSet *set);
 
 /* Waits up to timeout ms for a transfer to end and returns its result; false: none has ended. Can be interrupted. */
 extern bool etl_transfer_next(EtlTransferSet *set, int timeout, EtlTransferResult *result);
+
+/* The value of a header of the answer, in the current memory context, or NULL; name in any case. */
+extern char *etl_transfer_header(const EtlTransferResult *result, const char *name);
 
 /* One transfer from beginning to end. */
 extern void etl_transfer_perform(const EtlTransferRequest *request, EtlTransferResult *result);
