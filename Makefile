@@ -34,9 +34,9 @@ else
 OBJS := $(filter-out src/mysql/%,$(OBJS))
 endif
 
-# HTTP and SMTP; sources in PostgreSQL.
+# HTTP and SMTP; sources in PostgreSQL; compressed files.
 PG_CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir)
-SHLIB_LINK  = -lcurl -lpq $(MYSQL_LIBS)
+SHLIB_LINK  = -lcurl -lpq -lz -lzstd $(MYSQL_LIBS) $(KAFKA_LIBS)
 
 # JIT gains nothing from a module whose time goes into SQL, and bitcode would need clang on every machine.
 override with_llvm = no

@@ -167,4 +167,53 @@ etl_compat_process(VirtualTransactionId vxid)
 #endif
 }
 
+/* 17 and 18 gave paths of foreign scans more arguments. */
+#include "optimizer/pathnode.h"
+static inline ForeignPath *
+etl_compat_foreign_path(PlannerInfo *root, RelOptInfo *rel, double rows, Cost startup, Cost total)
+{
+#if PG_VERSION_NUM >= 180000
+	return create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, rel->lateral_relids, NULL, NIL, NIL);
+#elif PG_VERSION_NUM >= 170000
+	return create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, rel->lateral_relids, NULL, NIL, NIL);
+#else
+	return create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, rel->lateral_relids, NULL, NIL);
+#endif
+}
+
+/* Whose rights a foreign scan has: those of the owner of a view that it is in. 16 keeps them in the plan. */
+#include "miscadmin.h"
+static inline Oid
+etl_compat_scan_user(ForeignScanState *node)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+#if PG_VERSION_NUM >= 160000
+	Oid user = plan->checkAsUser;
+#else
+	Oid user = exec_rt_fetch(plan->scan.scanrelid, node->ss.ps.state)->checkAsUser;
+#endif
+
+	return OidIsValid(user) ? user : GetUserId();
+}
+
+/* 16 lets the callbacks of the JSON parser return errors; 17 gave the lexer's maker another argument. */
+#include "common/jsonapi.h"
+#if PG_VERSION_NUM >= 160000
+#define ETL_JSON_ACTION JsonParseErrorType
+#define ETL_JSON_GO_ON return JSON_SUCCESS
+#else
+#define ETL_JSON_ACTION void
+#define ETL_JSON_GO_ON return
+#endif
+
+static inline JsonLexContext *
+etl_compat_json_lexer(char *json, int length, int encoding)
+{
+#if PG_VERSION_NUM >= 170000
+	return makeJsonLexContextCstringLen(NULL, json, length, encoding, true);
+#else
+	return makeJsonLexContextCstringLen(json, length, encoding, true);
+#endif
+}
+
 #endif /* ETL_COMPAT_H */

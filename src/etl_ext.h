@@ -63,10 +63,12 @@ typedef struct EtlTask
 	Interval *chunk_interval;
 	int slices; /* 0: not given, 1 */
 	char *snapshot_group;
-	char *reader;	   /* NULL or auto, query, postgres, mysql */
-	char *null_cursor; /* NULL or first_load, always, ignore, error */
-	char *zero_dates;  /* NULL or error, null, epoch */
-	char *deletes;	   /* NULL or none, compare, column:<condition> */
+	char *reader;		/* NULL or auto, query, postgres, mysql */
+	char *null_cursor;	/* NULL or first_load, always, ignore, error */
+	char *zero_dates;	/* NULL or error, null, epoch */
+	char *on_error;		/* NULL or abort, skip_row, skip_file */
+	char *file_changed; /* NULL or append, replace, ignore, error */
+	char *deletes;		/* NULL or none, compare, column:<condition> */
 	char *delete_scope;
 	double max_delete_pct; /* -1: not given, 10 */
 	char *schema_drift;	   /* NULL or evolve, freeze, discard */

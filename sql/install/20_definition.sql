@@ -66,9 +66,11 @@ CREATE TABLE etl.task (
   chunk_interval interval CHECK (chunk_interval > interval '0'),
   slices        integer CHECK (slices BETWEEN 1 AND 64),
   snapshot_group text,
-  reader        text CHECK (reader IN ('auto', 'query', 'postgres', 'mysql')),
+  reader        text CHECK (reader IN ('auto', 'query', 'postgres', 'mysql', 'http', 's3', 'file', 'kafka')),
   null_cursor   text CHECK (null_cursor IN ('first_load', 'always', 'ignore', 'error')),
   zero_dates    text CHECK (zero_dates IN ('error', 'null', 'epoch')),
+  on_error      text CHECK (on_error IN ('abort', 'skip_row', 'skip_file')),
+  file_changed  text CHECK (file_changed IN ('append', 'replace', 'ignore', 'error')),
   deletes       text,
   delete_scope  text,
   max_delete_pct numeric CHECK (max_delete_pct BETWEEN 0 AND 100),
@@ -122,9 +124,11 @@ COMMENT ON COLUMN etl.task.chunk_rows IS 'extract: rows per committed chunk; NUL
 COMMENT ON COLUMN etl.task.chunk_interval IS 'extract: length of a chunk in terms of a cursor that is a time; NULL: chunks are cut by chunk_rows.';
 COMMENT ON COLUMN etl.task.slices IS 'extract: key ranges in which a read of the whole source is shared among as many workers; NULL: 1.';
 COMMENT ON COLUMN etl.task.snapshot_group IS 'extract: tasks of a pipeline with the same group read one and the same state of their source; NULL: none.';
-COMMENT ON COLUMN etl.task.reader IS 'extract: auto, query, postgres or mysql; NULL: auto.';
+COMMENT ON COLUMN etl.task.reader IS 'extract: auto, query, or postgres, mysql, http, s3, file, kafka; NULL: auto.';
 COMMENT ON COLUMN etl.task.null_cursor IS 'extract: what becomes of rows whose cursor is NULL: first_load, always, ignore or error; NULL: first_load.';
 COMMENT ON COLUMN etl.task.zero_dates IS 'extract: what a date like 0000-00-00 of MySQL becomes: error, null or epoch; NULL: error.';
+COMMENT ON COLUMN etl.task.on_error IS 'extract from files, APIs and topics: what becomes of a record that is no row: abort, skip_row (to etl.quarantine) or skip_file; NULL: abort for files, skip_row for APIs and topics.';
+COMMENT ON COLUMN etl.task.file_changed IS 'extract from files: what becomes of a file that was read and has changed since: append, replace, ignore or error; NULL: append.';
 COMMENT ON COLUMN etl.task.deletes IS 'extract: none, column:<condition that a deleted row meets>, or compare (keys that the source no longer has); NULL: none.';
 COMMENT ON COLUMN etl.task.delete_scope IS 'extract with deletes => compare: SQL condition on the rows whose keys are compared; NULL: all.';
 COMMENT ON COLUMN etl.task.max_delete_pct IS 'extract with deletes => compare: the most rows, in percent of those compared, that may have been deleted; NULL: 10.';

@@ -138,20 +138,26 @@ CREATE TABLE etl.quarantine (
   error_sqlstate text NOT NULL,
   column_name   text,
   row_data      jsonb NOT NULL,
-  created_at    timestamptz NOT NULL
+  created_at    timestamptz NOT NULL,
+  origin        text,
+  position      bigint,
+  value         text
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
-COMMENT ON TABLE etl.quarantine IS 'Rows that a target could not take, with the reason; the rest of their load went on.';
+COMMENT ON TABLE etl.quarantine IS 'Rows that a target could not take and records that an extract could not read, with the reason; the rest went on.';
 COMMENT ON COLUMN etl.quarantine.quarantine_id IS 'Key.';
 COMMENT ON COLUMN etl.quarantine.pipeline_id IS 'The pipeline.';
-COMMENT ON COLUMN etl.quarantine.task_id IS 'The load.';
+COMMENT ON COLUMN etl.quarantine.task_id IS 'The load or extract.';
 COMMENT ON COLUMN etl.quarantine.run_id IS 'The run.';
 COMMENT ON COLUMN etl.quarantine.task_run_id IS 'The attempt.';
 COMMENT ON COLUMN etl.quarantine.target IS 'Table that the row was meant for.';
 COMMENT ON COLUMN etl.quarantine.reason IS 'Why it was refused.';
 COMMENT ON COLUMN etl.quarantine.error_sqlstate IS 'SQLSTATE of the refusal.';
 COMMENT ON COLUMN etl.quarantine.column_name IS 'Column at fault, where it is known.';
-COMMENT ON COLUMN etl.quarantine.row_data IS 'The row as the load''s query returned it.';
+COMMENT ON COLUMN etl.quarantine.row_data IS 'The row as the load''s query returned it; of an extract {"record"}: the record as text, cut off after 64 kB.';
 COMMENT ON COLUMN etl.quarantine.created_at IS 'When it was put aside.';
+COMMENT ON COLUMN etl.quarantine.origin IS 'extract: what the record came from: path of a file, topic and partition, address of a page.';
+COMMENT ON COLUMN etl.quarantine.position IS 'extract: line in the file, offset in the partition, number of the record on the page; NULL: not known.';
+COMMENT ON COLUMN etl.quarantine.value IS 'extract: the value at fault as it came, cut off after 1000 bytes; NULL: not known.';
 CREATE INDEX quarantine_task_idx ON etl.quarantine (task_id, run_id);
 CREATE INDEX quarantine_pipeline_idx ON etl.quarantine (pipeline_id);
 

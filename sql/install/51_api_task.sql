@@ -8,12 +8,13 @@ CREATE FUNCTION etl.add_extract(
   snapshot_group text DEFAULT NULL, delete_scope text DEFAULT NULL, max_delete_pct numeric DEFAULT NULL,
   schema_drift text DEFAULT NULL, reconcile boolean DEFAULT NULL, null_cursor text DEFAULT NULL,
   zero_dates text DEFAULT NULL, reader text DEFAULT NULL,
+  on_error text DEFAULT NULL, file_changed text DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
   trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_extract';
-COMMENT ON FUNCTION etl.add_extract IS 'Adds a task that appends new rows of source (a foreign table, table or view) to the raw table target, which is created when missing. cursor_column: only rows at or above the watermark are read; lag: start that much below it; primary_key: lets the read be cut into chunks of chunk_rows rows, each committed by itself; deletes: none, column:<condition> or compare; schema_drift: evolve (default), freeze or discard; reconcile: compare count and key bounds with the source.';
+COMMENT ON FUNCTION etl.add_extract IS 'Adds a task that appends new rows of source (a foreign table, table or view) to the raw table target, which is created when missing. cursor_column: only rows at or above the watermark are read; lag: start that much below it; primary_key: lets the read be cut into chunks of chunk_rows rows, each committed by itself; deletes: none, column:<condition> or compare; schema_drift: evolve (default), freeze or discard; reconcile: compare count and key bounds with the source; on_error: what becomes of a record that is no row: abort, skip_row or skip_file; file_changed: what becomes of a file that has changed: append, replace, ignore or error.';
 
 CREATE FUNCTION etl.add_load(
   pipeline text, name text, query text, target text,
@@ -62,6 +63,7 @@ CREATE FUNCTION etl.alter_task(
   snapshot_group text DEFAULT NULL, delete_scope text DEFAULT NULL, max_delete_pct numeric DEFAULT NULL,
   schema_drift text DEFAULT NULL, reconcile boolean DEFAULT NULL, null_cursor text DEFAULT NULL,
   zero_dates text DEFAULT NULL, reader text DEFAULT NULL,
+  on_error text DEFAULT NULL, file_changed text DEFAULT NULL,
   query text DEFAULT NULL, key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL, on_delete text DEFAULT NULL,
   command text DEFAULT NULL, type text DEFAULT NULL, expression text DEFAULT NULL, warn text DEFAULT NULL,
   fail text DEFAULT NULL, gate text DEFAULT NULL, depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL,

@@ -1,9 +1,13 @@
 -- Alerts: where they go, and the servers that they are sent to.
 
+CREATE FUNCTION etl.feed_handler()
+RETURNS fdw_handler LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'etl_feed_handler';
+COMMENT ON FUNCTION etl.feed_handler IS 'Handler of the foreign data wrappers etl_http, etl_s3, etl_file and etl_kafka: a SELECT on one of their tables reads the source.';
+
 CREATE FUNCTION etl.http_validator(options text[], catalog oid)
 RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'etl_http_validator';
 COMMENT ON FUNCTION etl.http_validator IS 'Checks the options of foreign data wrapper etl_http; called by CREATE and ALTER SERVER and USER MAPPING.';
-CREATE FOREIGN DATA WRAPPER etl_http NO HANDLER VALIDATOR etl.http_validator;
+CREATE FOREIGN DATA WRAPPER etl_http HANDLER etl.feed_handler VALIDATOR etl.http_validator;
 COMMENT ON FOREIGN DATA WRAPPER etl_http IS 'Servers that speak HTTP. Server options: base_url, timeout (default 30 s). User mapping options, secret: url (a whole address that begins with base_url), token (bearer), user, password, header_NAME.';
 
 CREATE FUNCTION etl.smtp_validator(options text[], catalog oid)

@@ -53,6 +53,8 @@ static const Option options[] = {
 	{"reader", EXTRACT, false},
 	{"null_cursor", EXTRACT, false},
 	{"zero_dates", EXTRACT, false},
+	{"on_error", EXTRACT, false},
+	{"file_changed", EXTRACT, false},
 	{"deletes", EXTRACT, false},
 	{"delete_scope", EXTRACT, false},
 	{"max_delete_pct", EXTRACT, false},

@@ -20,9 +20,15 @@ typedef struct EtlQuarantine
 	const char *reason;		 /* message of the refusal */
 	const char *sqlstate;	 /* five characters */
 	const char *column_name; /* or NULL: not known */
+	const char *origin;		 /* extract: where the record came from */
+	int64 position;			 /* in origin; 0: not known */
+	const char *value;		 /* of the column, as it came; NULL: not known */
 } EtlQuarantine;
 
 /* Puts rows aside, a JSON array with one object per row; returns their number. */
 extern int64 etl_quarantine_insert(const EtlQuarantine *quarantine, const Jsonb *rows);
+
+/* Puts one record of an extract aside; returns 1. */
+extern int64 etl_quarantine_insert_record(const EtlQuarantine *quarantine, const Jsonb *record);
 
 #endif /* ETL_QUARANTINE_H */

@@ -79,6 +79,8 @@ etl_task_read(const EtlRow *row)
 	task->reader = etl_row_text(row, "reader");
 	task->null_cursor = etl_row_text(row, "null_cursor");
 	task->zero_dates = etl_row_text(row, "zero_dates");
+	task->on_error = etl_row_text(row, "on_error");
+	task->file_changed = etl_row_text(row, "file_changed");
 	task->deletes = etl_row_text(row, "deletes");
 	task->delete_scope = etl_row_text(row, "delete_scope");
 	task->max_delete_pct = etl_row_double(row, "max_delete_pct");
@@ -223,26 +225,26 @@ delays_argument(const EtlTask *task, char *null)
 		construct_array(element, task->n_retry_delays, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE));
 }
 
-#define N_TASK_ARGUMENTS 50
+#define N_TASK_ARGUMENTS 52
 #define TASK_COLUMN_NAMES                                                                                              \
 	"name, kind, source, target, cursor_column, primary_key, lag, filter, columns, chunk_rows, query, key, mode, "     \
 	"order_by, command, check_type, expression, warn, fail, gate, depends_on, retry_delays, timeout, trigger_rule, "   \
 	"priority, owner, tags, description, enabled, search_path, reads, writes, retry_on, on_failure, pool, "            \
 	"pool_slots, "                                                                                                     \
 	"chunk_interval, slices, snapshot_group, reader, null_cursor, zero_dates, deletes, delete_scope, max_delete_pct, " \
-	"schema_drift, reconcile, on_delete"
+	"schema_drift, reconcile, on_delete, on_error, file_changed"
 #define TASK_PARAMETERS                                                                                                \
 	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \
 	"$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, "   \
-	"$47, $48"
+	"$47, $48, $49, $50"
 #define TASK_TYPES                                                                                                     \
 	{                                                                                                                  \
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INTERVALOID, TEXTOID, TEXTARRAYOID, INT4OID,        \
 			TEXTOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,             \
 			TEXTARRAYOID, INTERVALARRAYOID, INTERVALOID, TEXTOID, INT4OID, OIDOID, JSONBOID, TEXTOID, BOOLOID,         \
 			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, INTERVALOID, INT4OID,        \
-			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID, TEXTOID, BOOLOID, TEXTOID, INT8OID,       \
-			INT8OID                                                                                                    \
+			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID, TEXTOID, BOOLOID, TEXTOID, TEXTOID,       \
+			TEXTOID, INT8OID, INT8OID                                                                                                    \
 	}
 
 /* task_arguments fills the arguments that INSERT and UPDATE share. */
@@ -304,6 +306,8 @@ task_arguments(const EtlTask *task, Datum *value, char *null)
 	TEXT(schema_drift);
 	SCALAR(BoolGetDatum(task->reconcile), !task->reconcile);
 	TEXT(on_delete);
+	TEXT(on_error);
+	TEXT(file_changed);
 	SCALAR(Int64GetDatum(task->pipeline_id), false);
 	SCALAR(Int64GetDatum(task->task_id), false);
 #undef TEXT
@@ -318,8 +322,8 @@ int64
 etl_task_insert(const EtlTask *task)
 {
 	static EtlStatement insert = {"INSERT INTO etl.task (" TASK_COLUMN_NAMES ", pipeline_id) SELECT " TASK_PARAMETERS
-								  ", $49 "
-								  "WHERE $50 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
+								  ", $51 "
+								  "WHERE $52 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	EtlScope scope;
 	EtlRow row;
@@ -345,8 +349,8 @@ void
 etl_task_update(const EtlTask *task)
 {
 	static EtlStatement update = {"UPDATE etl.task SET (" TASK_COLUMN_NAMES
-								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $49, now()) "
-								  "WHERE task_id = $50",
+								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $51, now()) "
+								  "WHERE task_id = $52",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	Datum value[N_TASK_ARGUMENTS];
 	char null[N_TASK_ARGUMENTS];

@@ -23,7 +23,8 @@
  *
  * save is called in the transaction that holds the rows which next gave out since the last save, also the bad ones: it
  * writes the position behind them, compare-and-set on the position that it read in open or wrote last (ZE004 when
- * another has moved it). Not called for a SELECT. A transaction that fails after it ends the attempt.
+ * another has moved it). Not called for a SELECT, nor in a backfill (attempt->is_backfill), in which open does not look at
+ * the position either. A transaction that fails after it ends the attempt.
  *
  * close frees what is outside of memory contexts: sockets, threads, files. It is called once, also after errors with the
  * transaction still to be aborted: it touches no catalog and raises nothing.
@@ -64,12 +65,12 @@ typedef struct EtlFeedRequest
 	const EtlTask *task;	 /* the extract; NULL: a plain SELECT */
 	EtlAttempt *attempt;	 /* for notes and counts; NULL: a plain SELECT, or explain */
 	Oid user;				 /* whose user mapping and rights */
-	const char *lower;		 /* only rows with cursor >= lower are needed; NULL: no such limit; text as in etl.watermark */
-	const char *below;		 /* only rows with cursor < below are needed; NULL: no such limit */
-	bool full_refresh;		 /* from the beginning, whatever was read before */
-	bool keep_bad;			 /* bad records are put aside and the rest goes on; otherwise the first one is an error */
-	int max_rows;			 /* next is called at most so often between two saves */
-	MemoryContext context;	 /* of the feed, until close */
+	const char *lower; /* only rows with cursor >= lower are needed; NULL: no such limit; text as in etl.watermark */
+	const char *below; /* only rows with cursor < below are needed; NULL: no such limit */
+	bool full_refresh; /* from the beginning, whatever was read before */
+	bool keep_bad;	   /* bad records are put aside and the rest goes on; otherwise the first one is an error */
+	int max_rows;	   /* next is called at most so often between two saves */
+	MemoryContext context; /* of the feed, until close */
 } EtlFeedRequest;
 
 typedef struct EtlFeed EtlFeed;
@@ -78,6 +79,7 @@ typedef struct EtlFeedRoutine
 {
 	const char *name; /* as reader in etl.task_run: http, s3, file, kafka */
 	const char *fdw;  /* the wrapper */
+	bool keep_bad;	  /* what on_error means when it is not given: true: skip_row, false: abort */
 
 	/* Errors: 42501, 42704 (no mapping), HV... for options that do not fit together. */
 	EtlFeed *(*open)(const EtlFeedRequest *request);

@@ -36,4 +36,13 @@ extern int etl_input_find(const EtlSource *source, const char *name);
  */
 extern char *etl_input_text(const char *bytes, int length, int encoding, EtlBadRow *bad);
 
+/* JSON that is known to be well-formed as a jsonb; NULL: bad has sqlstate and reason. */
+extern Jsonb *etl_input_jsonb(const char *json, int length, EtlBadRow *bad);
+
+/*
+ * In PG_CATCH: takes the error over into sqlstate and reason of bad if it is about data (classes 22, 23, 54, and 0A000), or
+ * raises it again. context: the one that was current before. Only where what raised it holds nothing but memory.
+ */
+extern void etl_input_keep_error(EtlBadRow *bad, MemoryContext context);
+
 #endif /* ETL_INPUT_H */

@@ -8,12 +8,15 @@
  * column takes a JSON array. null and what is not there are NULL. Fields of the record that no column takes are kept in
  * feed->extra, unless a column takes the whole record.
  *
+ * In what follows extra may be NULL: the fields that no column takes are not wanted.
+ *
  * Records whose columns take plain fields only are read by PostgreSQL's JSON parser in one pass, without building a jsonb.
  */
 #ifndef ETL_RECORD_H
 #define ETL_RECORD_H
 
 #include "format/input.h"
+#include "utils/jsonb.h"
 
 typedef struct EtlRecordMap EtlRecordMap;
 
@@ -29,5 +32,17 @@ extern bool etl_record_text(EtlRecordMap *map, const char *json, int length, Tup
 
 /* The same for a record that is a jsonb already. */
 extern bool etl_record_jsonb(EtlRecordMap *map, Jsonb *record, TupleTableSlot *slot, Jsonb **extra, EtlBadRow *bad);
+
+/* Whether a text is a jsonpath that a column option may have; raises jsonpath's own error (42601) for its syntax. */
+extern bool etl_record_is_path(const char *path);
+
+/* A jsonpath value (Datum) of a text; raises jsonpath's own error. */
+extern Datum etl_record_path(const char *path);
+
+/* The first item that a jsonpath finds in a record, or NULL; what it cannot apply finds nothing. */
+extern Jsonb *etl_record_first(Jsonb *record, Datum path);
+
+/* Parses JSON; NULL: bad says why (22P02). *ends_early: it ended where more was expected. */
+extern Jsonb *etl_record_parse(const char *json, int length, EtlBadRow *bad, bool *ends_early);
 
 #endif /* ETL_RECORD_H */

@@ -1,59 +1,100 @@
 /*
  * option.c
- *		The validators of the foreign data wrappers etl_http and etl_smtp: which options there are, where each belongs and
- *		what it may be. Secrets belong in user mappings only, and no message shows one.
+ *		Validators of our foreign data wrappers. See option.h.
  */
 #include "postgres.h"
 
 #include <curl/curl.h>
 
 #include "access/reloptions.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
-#include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "net/endpoint.h"
+#include "net/option.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
-PG_FUNCTION_INFO_V1(etl_http_validator);
-PG_FUNCTION_INFO_V1(etl_smtp_validator);
+/* Smallest size that an option may name. */
+#define SMALLEST_SIZE 1024
 
-/* An option: where it belongs, whether it must be given, and how its value is checked (NULL: any printable text). */
-typedef struct Option
-{
-	const char *name; /* a last '*' stands for any end */
-	Oid catalog;
-	bool required;
-	bool (*is_valid)(const char *value);
-	const char *hint; /* what is valid */
-} Option;
-
-/* is_time, is_port and so on say whether a value is one. */
-static bool
-is_time(const char *value)
+/* Checks of values: see option.h. */
+bool
+etl_option_is_time(const char *value)
 {
 	int ms;
 
 	return etl_endpoint_parse_time(value, &ms);
 }
 
-static bool
-is_port(const char *value)
+bool
+etl_option_is_bool(const char *value)
+{
+	return strcmp(value, "true") == 0 || strcmp(value, "false") == 0;
+}
+
+bool
+etl_option_is_count(const char *value)
+{
+	int64 n = 0;
+
+	if (value[0] == '\0' || strlen(value) > 10 || strspn(value, "0123456789") != strlen(value))
+		return false;
+	n = strtoll(value, NULL, 10);
+	return n >= 1 && n <= PG_INT32_MAX;
+}
+
+/* etl_option_parse_size wants a unit, so that nobody mistakes bytes for megabytes. */
+bool
+etl_option_parse_size(const char *text, int64 *bytes)
+{
+	int length = strlen(text);
+	int kilobytes;
+
+	if (length == 0 || strchr("0123456789. ", text[length - 1]) != NULL ||
+		!parse_int(text, &kilobytes, GUC_UNIT_KB, NULL))
+		return false;
+	*bytes = (int64) kilobytes * 1024;
+	return *bytes >= SMALLEST_SIZE;
+}
+
+bool
+etl_option_is_size(const char *value)
+{
+	int64 bytes;
+
+	return etl_option_parse_size(value, &bytes);
+}
+
+bool
+etl_option_is_port(const char *value)
 {
 	return strlen(value) <= 5 && strspn(value, "0123456789") == strlen(value) && atoi(value) >= 1 &&
 		   atoi(value) <= 65535;
 }
 
-static bool
-is_tls(const char *value)
+bool
+etl_option_is_encoding(const char *value)
 {
-	return strcmp(value, "starttls") == 0 || strcmp(value, "tls") == 0 || strcmp(value, "none") == 0;
+	return pg_char_to_encoding(value) >= 0;
 }
 
-/* is_host accepts names and addresses; nothing that could be read as another part of an address. */
-static bool
-is_host(const char *value)
+bool
+etl_option_is_one_of(const char *value, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		if (strcmp(value, *words) == 0)
+			return true;
+	return false;
+}
+
+/* etl_option_is_host accepts nothing that could be read as another part of an address. */
+bool
+etl_option_is_host(const char *value)
 {
 	for (const char *c = value; *c != '\0'; c++)
 		if (*c <= ' ' || *c >= '\x7f' || strchr("/@?#%[]\\\"", *c) != NULL)
@@ -72,9 +113,9 @@ has_part(CURLU *url, CURLUPart part)
 	return found;
 }
 
-/* is_base_url accepts the address of a server: http or https, a host, perhaps a port and a path; no user in it. */
-static bool
-is_base_url(const char *value)
+/* etl_option_is_base_url accepts the address of a server: http or https, a host, perhaps a port and a path; no user in it. */
+bool
+etl_option_is_base_url(const char *value)
 {
 	CURLU *url;
 	bool valid;
@@ -89,40 +130,9 @@ is_base_url(const char *value)
 	return valid;
 }
 
-static bool
-is_url(const char *value)
-{
-	return strncmp(value, "https://", 8) == 0 || strncmp(value, "http://", 7) == 0;
-}
-
-static const Option http_option[] = {
-	{"base_url", ForeignServerRelationId, true, is_base_url,
-	 "It is like https://hooks.example.com/path: a host, perhaps a port and a path, without user, \"?\" and \"#\"."},
-	{"timeout", ForeignServerRelationId, false, is_time,
-	 "It is a time with its unit between 100 ms and 10 min, such as 30 s."},
-	{"url", UserMappingRelationId, false, is_url, "It is a whole address that begins with base_url."},
-	{"token", UserMappingRelationId, false, NULL, NULL},
-	{"user", UserMappingRelationId, false, NULL, NULL},
-	{"password", UserMappingRelationId, false, NULL, NULL},
-	{"header_*", UserMappingRelationId, false, NULL, NULL},
-	{NULL},
-};
-
-static const Option smtp_option[] = {
-	{"host", ForeignServerRelationId, true, is_host, "It is the name or the address of a mail server."},
-	{"port", ForeignServerRelationId, false, is_port, "It is a number between 1 and 65535."},
-	{"tls", ForeignServerRelationId, false, is_tls, "It is one of: starttls, tls, none."},
-	{"from", ForeignServerRelationId, false, etl_endpoint_is_address, "It is an address like etl@example.com."},
-	{"timeout", ForeignServerRelationId, false, is_time,
-	 "It is a time with its unit between 100 ms and 10 min, such as 30 s."},
-	{"user", UserMappingRelationId, false, NULL, NULL},
-	{"password", UserMappingRelationId, false, NULL, NULL},
-	{NULL},
-};
-
 /* is_named says whether an option has this name; header_* stands for letters, digits and underscores. */
 static bool
-is_named(const Option *option, const char *name)
+is_named(const EtlOption *option, const char *name)
 {
 	const char *star = strchr(option->name, '*');
 	int length = star ? (int) (star - option->name) : 0;
@@ -134,8 +144,8 @@ is_named(const Option *option, const char *name)
 }
 
 /* find_option returns the option of that name in a catalog (InvalidOid: in any), or NULL. */
-static const Option *
-find_option(const Option *option, const char *name, Oid catalog)
+static const EtlOption *
+find_option(const EtlOption *option, const char *name, Oid catalog)
 {
 	for (; option->name != NULL; option++)
 		if ((option->catalog == catalog || !OidIsValid(catalog)) && is_named(option, name))
@@ -145,7 +155,7 @@ find_option(const Option *option, const char *name, Oid catalog)
 
 /* names_of lists the options of a catalog for a hint. */
 static char *
-names_of(const Option *option, Oid catalog)
+names_of(const EtlOption *option, Oid catalog)
 {
 	StringInfoData list;
 
@@ -156,31 +166,52 @@ names_of(const Option *option, Oid catalog)
 	return list.len > 0 ? psprintf("Valid options are: %s.", list.data) : "No options are valid here.";
 }
 
+/* place_of names what an option of a catalog is given to, and the statement that does it. */
+static const char *
+place_of(Oid catalog, const char **statement)
+{
+	switch (catalog)
+	{
+		case ForeignServerRelationId:
+			*statement = "ALTER SERVER ...";
+			return "on the server";
+		case UserMappingRelationId:
+			*statement = "CREATE USER MAPPING FOR ... SERVER ...";
+			return "in a user mapping";
+		case ForeignTableRelationId:
+			*statement = "ALTER FOREIGN TABLE ...";
+			return "on the foreign table";
+		default:
+			*statement = "ALTER FOREIGN TABLE ... ALTER COLUMN ...";
+			return "on a column";
+	}
+}
+
 /* refuse_place raises the error for an option that does not belong where it was given. */
 static void
-refuse_place(const Option *option, const char *name, Oid catalog)
+refuse_place(const EtlOption *option, const char *name, Oid catalog)
 {
-	const Option *elsewhere = find_option(option, name, InvalidOid);
+	const EtlOption *elsewhere = find_option(option, name, InvalidOid);
+	const char *statement;
+	const char *place;
 
-	if (elsewhere != NULL && elsewhere->catalog == UserMappingRelationId)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("option \"%s\" belongs in a user mapping", name),
-				 errdetail("Whoever may look at the catalog sees the options of servers and foreign tables."),
-				 errhint("CREATE USER MAPPING FOR ... SERVER ... OPTIONS (%s '...').", name)));
-	if (elsewhere != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("option \"%s\" belongs on the server", name),
-				 errdetail("It is the same for all users."), errhint("ALTER SERVER ... OPTIONS (%s '...').", name)));
-	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
-					errdetail("The wrapper has no such option."), errhint("%s", names_of(option, catalog))));
+	if (elsewhere == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
+						errdetail("The wrapper has no such option."), errhint("%s", names_of(option, catalog))));
+	place = place_of(elsewhere->catalog, &statement);
+	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("option \"%s\" belongs %s", name, place),
+					elsewhere->catalog == UserMappingRelationId
+						? errdetail("Whoever may look at the catalog sees the options of servers and foreign tables.")
+						: errdetail("It has no meaning where it was given."),
+					errhint("%s OPTIONS (%s '...').", statement, name)));
 }
 
 /* check_value refuses a value; it is not shown where it may be secret. */
 static void
-check_value(const Option *option, const char *name, const char *value)
+check_value(const EtlOption *option, const char *name, const char *value)
 {
 	/* Whoever puts a user or a token into base_url gave a secret away already; it need not go into the log, too. */
-	bool secret = option->catalog == UserMappingRelationId || option->is_valid == is_base_url;
+	bool secret = option->catalog == UserMappingRelationId || option->hidden;
 
 	for (const char *c = value; *c != '\0'; c++)
 		if ((unsigned char) *c < ' ' || *c == '\x7f')
@@ -198,22 +229,22 @@ check_value(const Option *option, const char *name, const char *value)
 				 errhint("%s", option->hint)));
 }
 
-/* refuse_header refuses names of headers that decide how a request is read. */
+/* check_required looks for the options that an object must have. */
 static void
-refuse_header(const char *name)
+check_required(const EtlOption *option, const List *given, Oid catalog)
 {
-	static const char *const fixed[] = {"header_host", "header_content_length", "header_content_type",
-										"header_transfer_encoding", "header_connection"};
-
-	for (int i = 0; i < lengthof(fixed); i++)
-		if (strcmp(name, fixed[i]) == 0)
-			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
-							errdetail("This header is set by etl_ext."), errhint("Leave it out.")));
+	for (; option->name != NULL; option++)
+		if (option->required && option->catalog == catalog && etl_endpoint_option(given, option->name) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND), errmsg("option \"%s\" is missing", option->name),
+					 errdetail(catalog == ForeignServerRelationId ? "A server of this wrapper needs it."
+																  : "A foreign table of this wrapper needs it."),
+					 errhint("%s", option->hint)));
 }
 
-/* check_options checks the options of one object as they will be after the statement. */
-static void
-check_options(const Option *option, Datum options, Oid catalog)
+/* etl_option_check goes through what was given, then through what must be. */
+List *
+etl_option_check(const EtlOption *option, Datum options, Oid catalog)
 {
 	List *list = untransformRelOptions(options);
 	ListCell *lc;
@@ -221,37 +252,21 @@ check_options(const Option *option, Datum options, Oid catalog)
 	foreach (lc, list)
 	{
 		DefElem *given = lfirst_node(DefElem, lc);
-		const Option *found = find_option(option, given->defname, catalog);
+		const EtlOption *found = find_option(option, given->defname, catalog);
 
 		if (found == NULL)
 			refuse_place(option, given->defname, catalog);
-		refuse_header(given->defname);
 		check_value(found, given->defname, defGetString(given));
 	}
-	for (; option->name != NULL; option++)
-		if (option->required && option->catalog == catalog && etl_endpoint_option(list, option->name) == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND), errmsg("option \"%s\" is missing", option->name),
-					 errdetail("A server of this wrapper needs it."), errhint("%s", option->hint)));
-	if (catalog == UserMappingRelationId && etl_endpoint_option(list, "token") != NULL &&
-		(etl_endpoint_option(list, "user") != NULL || etl_endpoint_option(list, "password") != NULL))
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("token and user exclude each other"),
-						errdetail("A request has one Authorization header."),
-						errhint("Give either token, or user and password.")));
+	check_required(option, list, catalog);
+	return list;
 }
 
-/* etl.http_validator(text[], oid) */
-Datum
-etl_http_validator(PG_FUNCTION_ARGS)
+/* etl_option_exclude refuses both. */
+void
+etl_option_exclude(const List *given, const char *one, const char *other, const char *why, const char *hint)
 {
-	check_options(http_option, PG_GETARG_DATUM(0), PG_GETARG_OID(1));
-	PG_RETURN_VOID();
-}
-
-/* etl.smtp_validator(text[], oid) */
-Datum
-etl_smtp_validator(PG_FUNCTION_ARGS)
-{
-	check_options(smtp_option, PG_GETARG_DATUM(0), PG_GETARG_OID(1));
-	PG_RETURN_VOID();
+	if (etl_endpoint_option(given, one) != NULL && etl_endpoint_option(given, other) != NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("%s and %s exclude each other", one, other),
+						errdetail("%s", why), errhint("%s", hint)));
 }

@@ -28,13 +28,14 @@ typedef struct EtlOption
 extern List *etl_option_check(const EtlOption *option, Datum options, Oid catalog);
 
 /* Refuses two options that exclude each other; HV00D. */
-extern void etl_option_exclude(const List *given, const char *one, const char *other, const char *why, const char *hint);
+extern void etl_option_exclude(const List *given, const char *one, const char *other, const char *why,
+							   const char *hint);
 
 /* Checks of values that more than one wrapper needs. */
-extern bool etl_option_is_time(const char *value);	   /* '30 s', 100 ms to 10 min */
-extern bool etl_option_is_bool(const char *value);	   /* true or false */
-extern bool etl_option_is_count(const char *value);	   /* an integer from 1 to 2147483647 */
-extern bool etl_option_is_size(const char *value);	   /* '64 MB', a number of bytes with its unit, at least 1 kB */
+extern bool etl_option_is_time(const char *value);	/* '30 s', 100 ms to 10 min */
+extern bool etl_option_is_bool(const char *value);	/* true or false */
+extern bool etl_option_is_count(const char *value); /* an integer from 1 to 2147483647 */
+extern bool etl_option_is_size(const char *value);	/* '64 MB', a number of bytes with its unit, at least 1 kB */
 extern bool etl_option_is_port(const char *value);
 extern bool etl_option_is_host(const char *value);	   /* a name or an address */
 extern bool etl_option_is_base_url(const char *value); /* http(s)://host[:port][/path], nothing more */

@@ -18,6 +18,8 @@
 #include "catalog/spi.h"
 #include "catalog/watermark.h"
 #include "fault.h"
+#include "feed/extract.h"
+#include "feed/feed.h"
 #include "guc.h"
 #include "miscadmin.h"
 #include "source/extract.h"
@@ -105,8 +107,10 @@ prepare(EtlExtract *extract)
 										   : etl_bounds_get(task, source, attempt->full_refresh);
 	extract->reached = extract->bounds.reached;
 	request->task = task;
+	request->attempt = attempt;
 	request->source = source;
 	request->map = etl_raw_map_make(source, extract->raw);
+	request->filter_here = etl_feed_find(source->fdw) != NULL;
 	request->remote = extract->remote;
 	request->filter = task->filter;
 	request->deleted = etl_deletes_condition(task);
@@ -300,6 +304,11 @@ etl_extract_batch(EtlExtract *extract)
 static void
 read_source(EtlExtract *extract)
 {
+	if (etl_feed_find(extract->source->fdw))
+	{
+		etl_feed_extract_run(extract);
+		return;
+	}
 	/* What a full refresh or a first load has left is of no use to an extract that goes on from a watermark. */
 	if (extract->bounds.watermark)
 		etl_extract_progress_delete(extract->attempt->task->task_id);
@@ -339,7 +348,8 @@ run_batches(EtlExtract *extract)
 	connect(extract);
 	etl_drift_check(extract);
 	prepare(extract);
-	etl_null_cursor_count(extract);
+	if (etl_feed_find(extract->source->fdw) == NULL)
+		etl_null_cursor_count(extract);
 	if (extract->attempt->task->snapshot_group)
 		etl_snapshot_group_join(extract);
 	read_source(extract);

@@ -9,6 +9,8 @@
 #include "api/problem.h"
 #include "catalog/pg_type.h"
 #include "catalog/pg_user_mapping.h"
+#include "feed/extract.h"
+#include "feed/feed.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "source/commit_bound.h"
@@ -169,7 +171,9 @@ check_plan(List *problems, const EtlTask *task)
 	EtlExtractPlan *plan = etl_extract_plan_make(task, true);
 	EtlSource *source = plan->extract.source;
 
-	if (!plan->is_own)
+	if (plan->is_feed)
+		problems = list_concat(problems, etl_feed_extract_problems(&plan->extract.request));
+	else if (!plan->is_own)
 	{
 		if (OidIsValid(source->server))
 			problems = check_mysql_cursor(check_fetch(problems, source), task, source);
@@ -205,7 +209,7 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 							   psprintf("Source %s has no column \"%s\" any more (primary_key).", source->name,
 										task->primary_key.name[i]),
 							   pstrdup("Name another primary_key with etl.alter_task."));
-	if (task->primary_key.n == 0)
+	if (task->primary_key.n == 0 && etl_feed_find(source->fdw) == NULL)
 		problems = add_problem(
 			problems, false,
 			psprintf("Extract \"%s\" has no primary_key: each run is one transaction as large as what it"
@@ -217,7 +221,8 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 		problems = add_problem(problems, false, problem,
 							   pstrdup("With a cursor that is a time, set lag to the longest time that a transaction of"
 									   " the source takes."));
-	if (OidIsValid(source->server) && !has_mapping(source))
+	/* Feeds know by themselves whether they need one. */
+	if (OidIsValid(source->server) && !has_mapping(source) && etl_feed_find(source->fdw) == NULL)
 		return add_mapping(problems, source);
 	return check_plan(problems, task);
 }

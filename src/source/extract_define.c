@@ -7,6 +7,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "feed/extract.h"
 #include "miscadmin.h"
 #include "parser/parse_oper.h"
 #include "source/bounds.h"
@@ -225,6 +226,7 @@ etl_extract_define(EtlTask *task)
 	EtlSource *source = resolve_source(task);
 
 	check_names(source);
+	etl_feed_extract_define(task, source);
 	check_cursor(task, source);
 	check_key(task, source);
 	check_order(task, source);

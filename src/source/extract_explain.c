@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "feed/extract.h"
 #include "source/deletes.h"
 #include "source/extract.h"
 #include "source/extract_plan.h"
@@ -108,7 +109,13 @@ etl_extract_explain(const EtlTask *task)
 	PG_TRY();
 	{
 		add_head(&lines, plan);
-		add_plan(&lines, plan);
+		if (plan->is_feed)
+		{
+			lines.list = list_concat(lines.list, etl_feed_extract_explain(&plan->extract.request));
+			add_settings(&lines, task);
+		}
+		else
+			add_plan(&lines, plan);
 	}
 	PG_FINALLY();
 	{

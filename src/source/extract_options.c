@@ -26,12 +26,16 @@ check_choice(const char *setting, const char *value, const char *const *list, co
 static void
 check_choices(const EtlTask *task)
 {
-	static const char *const readers[] = {"auto", "query", "postgres", "mysql", NULL};
+	static const char *const readers[] = {"auto", "query", "postgres", "mysql", "http", "s3", "file", "kafka", NULL};
 	static const char *const zero_dates[] = {"error", "null", "epoch", NULL};
+	static const char *const on_error[] = {"abort", "skip_row", "skip_file", NULL};
+	static const char *const file_changed[] = {"append", "replace", "ignore", "error", NULL};
 	static const char *const policies[] = {"evolve", "freeze", "discard", NULL};
 
-	check_choice("reader", task->reader, readers, "auto, query, postgres, mysql");
+	check_choice("reader", task->reader, readers, "auto, query, postgres, mysql, http, s3, file, kafka");
 	check_choice("zero_dates", task->zero_dates, zero_dates, "error, null, epoch");
+	check_choice("on_error", task->on_error, on_error, "abort, skip_row, skip_file");
+	check_choice("file_changed", task->file_changed, file_changed, "append, replace, ignore, error");
 	check_choice("schema_drift", task->schema_drift, policies, "evolve, freeze, discard");
 }
 
@@ -39,13 +43,18 @@ check_choices(const EtlTask *task)
 static void
 check_wrapper(const EtlTask *task, const EtlSource *source)
 {
+	static const struct
+	{
+		const char *reader;
+		const char *fdw;
+	} readers[] = {{"postgres", "postgres_fdw"}, {"mysql", "mysql_fdw"}, {"http", "etl_http"}, {"s3", "etl_s3"},
+				   {"file", "etl_file"},		 {"kafka", "etl_kafka"}};
 	const char *fdw = source->fdw ? source->fdw : "";
 	const char *needed = NULL;
 
-	if (task->reader && strcmp(task->reader, "postgres") == 0)
-		needed = "postgres_fdw";
-	else if (task->reader && strcmp(task->reader, "mysql") == 0)
-		needed = "mysql_fdw";
+	for (int i = 0; task->reader && i < lengthof(readers); i++)
+		if (strcmp(task->reader, readers[i].reader) == 0)
+			needed = readers[i].fdw;
 	if (needed && strcmp(fdw, needed) != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("reader \"%s\" cannot read source %s", task->reader, source->name),

@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "catalog/spi.h"
+#include "feed/feed.h"
 #include "guc.h"
 #include "source/deletes.h"
 #include "source/extract_plan.h"
@@ -55,7 +56,7 @@ fill_request(EtlExtractPlan *plan, const EtlTask *task, bool sample)
 	request->null_cursors = etl_null_cursor_wanted(extract);
 	request->max_rows = task->chunk_rows > 0 ? task->chunk_rows : etl_chunk_rows;
 	request->context = extract->context;
-	request->by_key = etl_whole_is_due(extract);
+	request->by_key = etl_feed_find(extract->source->fdw) == NULL && etl_whole_is_due(extract);
 }
 
 /* write_local writes the page of the query reader. */
@@ -126,6 +127,9 @@ etl_extract_plan_make(const EtlTask *task, bool sample)
 	extract->source = etl_relation_describe(etl_relation_find(task->source), &task->columns);
 	extract->remote = etl_remote_make(extract->source, &extract->remote_why);
 	fill_request(plan, task, sample);
+	plan->is_feed = etl_feed_find(extract->source->fdw) != NULL;
+	if (plan->is_feed)
+		return plan;
 	reader = etl_reader_open_own(&extract->request, &plan->reason);
 	plan->is_own = reader != NULL;
 	plan->reader = reader ? reader->routine->name : etl_query_reader.name;

@@ -15,6 +15,7 @@ typedef struct EtlExtractPlan
 	EtlAttempt attempt;
 	const char *reader; /* name of the reader */
 	const char *reason; /* why not a faster one; NULL: it is the fastest */
+	bool is_feed;		/* the source has a feed: only extract and attempt are filled in */
 	bool is_own;		/* the reader has a connection of its own, and sends all conditions to the source */
 	EtlPage page;		/* of the query reader, if it is not */
 	char *sql;			/* the first statement */

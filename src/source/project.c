@@ -16,6 +16,7 @@
 #include "source/project.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -35,6 +36,8 @@ select_list(const EtlReadRequest *request)
 		appendStringInfo(&sql, ", %s.%s", source->alias, quote_identifier(cursor));
 	if (request->deleted)
 		appendStringInfo(&sql, ", (%s\n) IS TRUE", request->deleted);
+	if (request->filter_here && request->filter)
+		appendStringInfo(&sql, ", (%s\n) IS TRUE", request->filter);
 	appendStringInfo(&sql, " FROM %s", source->name);
 	return sql.data;
 }
@@ -49,8 +52,9 @@ analyze(const EtlReadRequest *request)
 	Query *query;
 
 	if (list_length(parsed) != 1)
-		ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition for deletes is not one expression"),
-						errdetail("It is: %s", request->deleted)));
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR), errmsg("the condition for deletes or the filter is not one expression"),
+				 errdetail("The query is: %s", sql)));
 	query = parse_analyze_fixedparams(linitial_node(RawStmt, parsed), sql, NULL, 0, NULL);
 	AtEOXact_GUC(false, level);
 	return query;
@@ -74,11 +78,11 @@ find_obstacle(const EtlReadRequest *request, Query *query)
 	int i = -1;
 
 	if (query->hasSubLinks || query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
-		return "the condition for deletes looks at more than the row";
+		return "the condition for deletes or the filter looks at more than the row";
 	pull_varattnos((Node *) query->targetList, 1, &used);
 	while ((i = bms_next_member(used, i)) >= 0)
 		if (!is_taken(request->source, i + FirstLowInvalidHeapAttributeNumber))
-			return "the condition for deletes uses a column that the extract does not take";
+			return "the condition for deletes or the filter uses a column that the extract does not take";
 	return NULL;
 }
 
@@ -121,7 +125,9 @@ set_up(const EtlReadRequest *request, Query *query)
 
 	projection->input = make_input(request->source->oid);
 	projection->output = MakeSingleTupleTableSlot(ExecTypeFromTL(targets), &TTSOpsVirtual);
-	projection->deleted = request->deleted ? list_length(targets) - 1 : -1;
+	projection->passes = request->filter_here && request->filter ? list_length(targets) - 1 : -1;
+	projection->deleted = request->deleted ? list_length(targets) - (projection->passes < 0 ? 1 : 2) : -1;
+	projection->extra_at = request->map->extra_at;
 	projection->estate = CreateExecutorState();
 	projection->context = CreateExprContext(projection->estate);
 	copy_only(projection, targets);
@@ -169,6 +175,23 @@ copy_columns(EtlProjection *projection)
 	ExecStoreVirtualTuple(output);
 }
 
+/* add_extra adds what else the row has to _etl_extra. */
+static void
+add_extra(EtlProjection *projection)
+{
+	TupleTableSlot *output = projection->output;
+	int at = projection->extra_at;
+
+	if (at < 0)
+		return;
+	if (output->tts_isnull[at])
+		output->tts_values[at] = JsonbPGetDatum(projection->extra);
+	else
+		output->tts_values[at] = DirectFunctionCall2(jsonb_concat, output->tts_values[at],
+													 JsonbPGetDatum(projection->extra));
+	output->tts_isnull[at] = false;
+}
+
 /* etl_project_put evaluates one row. */
 void
 etl_project_put(EtlProjection *projection, EtlRowSink *sink)
@@ -189,7 +212,11 @@ etl_project_put(EtlProjection *projection, EtlRowSink *sink)
 	}
 	else
 		copy_columns(projection);
-	sink->put(sink, output, deleted >= 0 && DatumGetBool(output->tts_values[deleted]));
+	if (projection->passes >= 0 && !DatumGetBool(output->tts_values[projection->passes]))
+		return;
+	if (projection->extra)
+		add_extra(projection);
+	sink->put(sink, output, projection->is_deleted || (deleted >= 0 && DatumGetBool(output->tts_values[deleted])));
 }
 
 /* etl_project_free frees. */

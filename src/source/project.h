@@ -17,7 +17,11 @@ typedef struct EtlProjection
 	struct EState *estate;
 	struct ProjectionInfo *info; /* NULL: every output column is a column of the input, see copy */
 	AttrNumber *copy;
-	int deleted; /* index of the flag in output; -1: none */
+	int deleted;	 /* index of the flag in output; -1: none */
+	int passes;		 /* index of the filter's result in output; -1: the source has filtered */
+	int extra_at;	 /* index of _etl_extra in output, of a source whose rows may have more fields; -1: none */
+	bool is_deleted; /* set by the caller: this row is one that was deleted, whatever its columns say */
+	Jsonb *extra;	 /* set by the caller: what else the row has; NULL: nothing */
 } EtlProjection;
 
 /*

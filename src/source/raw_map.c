@@ -6,6 +6,7 @@
 
 #include "access/table.h"
 #include "catalog/pg_proc.h"
+#include "feed/feed.h"
 #include "parser/parse_coerce.h"
 #include "source/raw_map.h"
 #include "source/value.h"
@@ -84,6 +85,7 @@ etl_raw_map_make(const EtlSource *source, Oid raw)
 	StringInfoData extra;
 	int n_extra = 0;
 
+	map->extra_at = -1;
 	map->expression = palloc(sizeof(char *) * (source->n + 1));
 	map->attnum = palloc(sizeof(AttrNumber) * (source->n + 1));
 	initStringInfo(&extra);
@@ -100,9 +102,10 @@ etl_raw_map_make(const EtlSource *source, Oid raw)
 		map->expression[map->n] = convert(source, column, att);
 		map->attnum[map->n++] = att->attnum;
 	}
-	if (n_extra > 0)
+	if (n_extra > 0 || (etl_feed_find(source->fdw) && find_attribute(desc, ETL_RAW_EXTRA)))
 	{
-		map->expression[map->n] = psprintf("%s)", extra.data);
+		map->expression[map->n] = n_extra > 0 ? psprintf("%s)", extra.data) : "NULL::pg_catalog.jsonb";
+		map->extra_at = map->n;
 		map->attnum[map->n++] = find_attribute(desc, ETL_RAW_EXTRA)->attnum;
 	}
 	table_close(rel, NoLock);

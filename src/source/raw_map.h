@@ -18,11 +18,12 @@ typedef struct EtlRawMap
 	int n;
 	char **expression;
 	AttrNumber *attnum;
+	int extra_at; /* index of _etl_extra, if rows may have fields that no column takes; -1: they have none */
 } EtlRawMap;
 
 /*
  * Maps by name. Values are cast to the type of the raw column as an assignment would (too long is an error). Columns
- * that the raw table lacks become one jsonb object for _etl_extra.
+ * that the raw table lacks become one jsonb object for _etl_extra. A source with a feed (feed.h) has _etl_extra in any case.
  */
 extern EtlRawMap *etl_raw_map_make(const EtlSource *source, Oid raw);
 

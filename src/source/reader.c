@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "feed/reader.h"
 #include "source/reader.h"
 
 /* A reader with a connection of its own, and the wrapper whose tables it serves. */
@@ -11,22 +12,25 @@ typedef struct Native
 {
 	const char *fdw;
 	const EtlReaderRoutine *routine;
+	bool needs_remote;
 } Native;
 
 static const Native native[] = {
-	{"postgres_fdw", &etl_postgres_reader},
+	{"postgres_fdw", &etl_postgres_reader, true},
 #ifdef ETL_WITH_MYSQL
-	{"mysql_fdw", &etl_mysql_reader},
+	{"mysql_fdw", &etl_mysql_reader, true},
 #endif
+	{"etl_http", &etl_http_reader, false},		  {"etl_s3", &etl_s3_reader, false},
+	{"etl_file", &etl_file_reader, false},		  {"etl_kafka", &etl_kafka_reader, false},
 };
 
 /* find_native returns the reader for the source's wrapper, or NULL. */
-static const EtlReaderRoutine *
+static const Native *
 find_native(const EtlSource *source)
 {
 	for (int i = 0; source->fdw && i < lengthof(native); i++)
 		if (strcmp(native[i].fdw, source->fdw) == 0)
-			return native[i].routine;
+			return &native[i];
 	return NULL;
 }
 
@@ -43,7 +47,7 @@ refuse(const EtlReadRequest *request, const char *why)
 EtlReader *
 etl_reader_open_own(const EtlReadRequest *request, const char **reason)
 {
-	const EtlReaderRoutine *routine = find_native(request->source);
+	const Native *found = find_native(request->source);
 	const char *named = request->task->reader;
 	const char *why = "the source has no reader of its own";
 	EtlReader *reader = NULL;
@@ -53,9 +57,9 @@ etl_reader_open_own(const EtlReadRequest *request, const char **reason)
 		*reason = "the task says so";
 		return NULL;
 	}
-	if (routine && request->remote)
-		reader = routine->open(request, &why);
-	else if (routine)
+	if (found && (request->remote || !found->needs_remote))
+		reader = found->routine->open(request, &why);
+	else if (found)
 		why = "there is no connection of our own to the source";
 	*reason = reader ? NULL : why;
 	if (named && strcmp(named, "auto") != 0 && (reader == NULL || strcmp(reader->routine->name, named) != 0))

@@ -58,11 +58,13 @@ typedef struct EtlRowSink
 typedef struct EtlReadRequest
 {
 	const EtlTask *task; /* primary_key, cursor_column, search_path, zero_dates */
+	EtlAttempt *attempt; /* NULL in explain and validate */
 	const EtlSource *source;
 	const EtlRawMap *map; /* the columns to deliver, in this order */
 	EtlRemote *remote;	  /* a connection of our own to the source's server, connected; NULL: none */
 	const char *snapshot; /* PostgreSQL: name of an exported snapshot to read in; NULL: each batch in one of its own */
 	const char *filter;	  /* SQL condition on the source's rows, as the author wrote it; NULL: none */
+	bool filter_here;	  /* the source cannot evaluate it: the projection does (project.h) */
 	const char *deleted;  /* SQL condition that says which rows count as deleted; NULL: none */
 	const char *lower;	  /* rows with cursor >= lower; NULL: no such limit. Text as in etl.watermark */
 	const char *below;	  /* rows with cursor < below; NULL: no such limit */
