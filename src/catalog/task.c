@@ -244,7 +244,7 @@ delays_argument(const EtlTask *task, char *null)
 			TEXTARRAYOID, INTERVALARRAYOID, INTERVALOID, TEXTOID, INT4OID, OIDOID, JSONBOID, TEXTOID, BOOLOID,         \
 			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, INTERVALOID, INT4OID,        \
 			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID, TEXTOID, BOOLOID, TEXTOID, TEXTOID,       \
-			TEXTOID, INT8OID, INT8OID                                                                                                    \
+			TEXTOID, INT8OID, INT8OID                                                                                  \
 	}
 
 /* task_arguments fills the arguments that INSERT and UPDATE share. */

@@ -28,7 +28,8 @@ extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, 
 /* Column list that etl_task_read understands; r is a record of type etl.task. */
 #define ETL_TASK_COLUMNS                                                                                               \
 	"r.task_id, r.pipeline_id, r.name, r.kind, r.source, r.target, r.cursor_column, r.primary_key, r.lag, r.filter, "  \
-	"r.columns, r.chunk_rows, r.chunk_interval, r.slices, r.snapshot_group, r.reader, r.null_cursor, r.zero_dates, r.on_error, r.file_changed, "   \
+	"r.columns, r.chunk_rows, r.chunk_interval, r.slices, r.snapshot_group, r.reader, r.null_cursor, r.zero_dates, "   \
+	"r.on_error, r.file_changed, "                                                                                     \
 	"r.deletes, r.delete_scope, coalesce(r.max_delete_pct, -1)::float8 AS max_delete_pct, r.schema_drift, "            \
 	"coalesce(r.reconcile, false) AS reconcile, r.on_delete, r.query, r.key, r.mode, r.order_by, r.command, "          \
 	"r.check_type, r.expression, r.warn, "                                                                             \
