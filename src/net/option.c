@@ -192,6 +192,7 @@ static void
 refuse_place(const EtlOption *option, const char *name, Oid catalog)
 {
 	const EtlOption *elsewhere = find_option(option, name, InvalidOid);
+	const char *detail = "It is the same for all users.";
 	const char *statement;
 	const char *place;
 
@@ -199,11 +200,12 @@ refuse_place(const EtlOption *option, const char *name, Oid catalog)
 		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("invalid option \"%s\"", name),
 						errdetail("The wrapper has no such option."), errhint("%s", names_of(option, catalog))));
 	place = place_of(elsewhere->catalog, &statement);
+	if (elsewhere->catalog == UserMappingRelationId)
+		detail = "Whoever may look at the catalog sees the options of servers and foreign tables.";
+	else if (elsewhere->catalog != ForeignServerRelationId)
+		detail = "It belongs to one foreign table, not to its server.";
 	ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME), errmsg("option \"%s\" belongs %s", name, place),
-					elsewhere->catalog == UserMappingRelationId
-						? errdetail("Whoever may look at the catalog sees the options of servers and foreign tables.")
-						: errdetail("It has no meaning where it was given."),
-					errhint("%s OPTIONS (%s '...').", statement, name)));
+					errdetail("%s", detail), errhint("%s OPTIONS (%s '...').", statement, name)));
 }
 
 /* check_value refuses a value; it is not shown where it may be secret. */
