@@ -129,7 +129,8 @@ kafka_properties() {
 kafka_start_on() {
 	local name=$1 port=$2 dir=$WORK/$1 user
 	local -a java=(java -Xms64m -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1
-		-Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true -cp "$dir/lib/*")
+		-Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true
+		-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS -cp "$dir/lib/*")
 	kafka_properties "$name" "$port" "$(free_port)" "$(free_port)" "$(free_port)" "$(free_port)" >"$dir/server.properties"
 	kafka_env "$name" "$port" | sed 's/^/export /' >"$dir/env"
 	chmod 600 "$dir/server.properties" "$dir/env"

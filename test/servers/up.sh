@@ -18,10 +18,11 @@ WORK=${!#}
 # shellcheck source=test/servers/peers.sh
 . "$ROOT/test/servers/peers.sh"
 
-# running NAME: whether it was launched and is still there.
+# running NAME: whether its process is still there, by the rule of stop_process.
 running() {
-	[ -s "$WORK/$1/launched" ] &&
-		[ "$(readlink "/proc/$(cat "$WORK/$1/launched")/cwd" 2>/dev/null)" = "$WORK/$1" ]
+	local pid
+	pid=$(cat "$WORK/$1/server.pid" 2>/dev/null) || return 1
+	[[ $(readlink "/proc/$pid/cwd" 2>/dev/null) == "$WORK/$1"* ]]
 }
 
 down() {
