@@ -16,7 +16,8 @@ CACHE=${XDG_CACHE_HOME:-${HOME:-$WORK}/.cache}/etl_ext_test
 MAX_WORK_LENGTH=75
 
 RUN_PACKAGES=(gcc libc6-dev make "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron"
-	"postgresql-$PG_MAJOR-mysql-fdw" libpq-dev libmariadb-dev libcurl4-openssl-dev mariadb-server-core mariadb-client-core)
+	"postgresql-$PG_MAJOR-mysql-fdw" libpq-dev libmariadb-dev libcurl4-openssl-dev librdkafka-dev libzstd-dev zlib1g-dev
+	mariadb-server-core mariadb-client-core)
 # shellcheck disable=SC2034 # read by test/run.sh
 TEST_PACKAGES=("${RUN_PACKAGES[@]}" "postgresql-$PG_MAJOR-pgtap" libipc-run-perl
 	libtap-parser-sourcehandler-pgtap-perl clang clang-format universal-ctags shellcheck binutils git)

@@ -141,8 +141,12 @@ elsif ($command eq 'request' && @arguments >= 2)
 {
 	my ($method, $target, @headers) = @arguments;
 	my $response = send_request($method, $target, '', map { split /:\s*/, $_, 2 } @headers);
-	print "$response->{status} $response->{reason}\n";
-	print map { "$_: $response->{headers}{$_}\n" } sort keys %{ $response->{headers} };
+	print "$response->{status} ", $response->{reason} // '', "\n";
+	foreach my $name (sort keys %{ $response->{headers} })
+	{
+		my $value = $response->{headers}{$name};
+		print map { "$name: $_\n" } ref $value ? @$value : $value;
+	}
 	print "\n$response->{content}";
 }
 else

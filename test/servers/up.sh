@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Servers for tests by hand, from a bare Debian 12 machine, root or not.
-#   test/servers/up.sh [PEER...] DIR    starts those of s3 and kafka that are named, or all, below DIR and writes
+#   test/servers/up.sh [PEER...] DIR    starts those of s3, kafka and nginx that are named, or all, below DIR and writes
 #                                       DIR/env, which exports the ETL_TEST_* variables of all that run there
 #   test/servers/up.sh stop DIR         stops them and removes DIR
 # They stay up until then. What runs already goes on; what was stopped starts again with its data, on another port.
