@@ -63,6 +63,8 @@ make_producer(const char *brokers)
 	snprintf(id, sizeof(id), "kafka_txn-%ld", (long) getpid());
 	set(conf, "bootstrap.servers", brokers);
 	set(conf, "transactional.id", id);
+	/* No warnings: the first transaction of a broker has to wait a little. */
+	set(conf, "log_level", "3");
 	rd_kafka_conf_set_dr_msg_cb(conf, delivered);
 	producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
 	if (producer == NULL)
