@@ -6,6 +6,7 @@
 
 #include "fault.h"
 #include "guc.h"
+#include "net/address.h"
 #include "utils/guc.h"
 
 int etl_chunk_rows = 200000;
@@ -13,6 +14,26 @@ int etl_max_workers = 4;
 bool etl_launcher = true;
 int etl_writer_wait = 10000;
 int etl_compare_rows = 1800000;
+char *etl_allowed_hosts = NULL;
+char *etl_http_proxy = NULL;
+char *etl_tls_ca_file = NULL;
+
+/* init_network defines the settings of connections over HTTP, to mail servers and to Kafka. */
+static void
+init_network(void)
+{
+	DefineCustomStringVariable("etl.allowed_hosts",
+							   "Hosts, addresses and networks that servers of etl_ext's wrappers may lead to.",
+							   "Separated by commas: *, host names, *.domain, addresses, networks. * means every host "
+							   "with a public address.",
+							   &etl_allowed_hosts, "*", PGC_SUSET, 0, etl_address_check_allowed_hosts, NULL, NULL);
+	DefineCustomStringVariable("etl.http_proxy", "Proxy for HTTP. Empty: none.",
+							   "No other proxy is used, whatever the environment says.", &etl_http_proxy, "", PGC_SUSET,
+							   GUC_SUPERUSER_ONLY, etl_address_check_http_proxy, NULL, NULL);
+	DefineCustomStringVariable("etl.tls_ca_file", "Certificates of authorities that servers are checked against.",
+							   "Empty: those of the operating system.", &etl_tls_ca_file, "", PGC_SUSET,
+							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+}
 
 /* etl_guc_init defines the settings; called once, when the library is loaded. */
 void
@@ -40,5 +61,6 @@ etl_guc_init(void)
 							 "Off: only what somebody asks for is done. Has no meaning unless the library is in "
 							 "shared_preload_libraries.",
 							 &etl_launcher, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	init_network();
 	MarkGUCPrefixReserved("etl");
 }

@@ -4,36 +4,11 @@
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
+#include "guc.h"
 #include "net/handle.h"
 
 /* Longest time for a connection to be made, in ms. */
 #define CONNECT_TIME 10000
-
-/* keep_answer is libcurl's callback for what arrives: appends it to the answer, up to its limit. */
-static size_t
-keep_answer(char *data, size_t size, size_t n, void *arg)
-{
-	EtlHandle *handle = arg;
-	size_t length = size * n;
-	size_t room = handle->answer_limit - handle->answer_length;
-	size_t kept = Min(length, room);
-	char *answer = realloc(handle->answer, handle->answer_length + kept + 1);
-
-	if (answer == NULL)
-	{
-		handle->out_of_memory = true;
-		return 0;
-	}
-	memcpy(answer + handle->answer_length, data, kept);
-	handle->answer = answer;
-	handle->answer_length += kept;
-	handle->answer_full = kept < length;
-	return kept;
-}
 
 /* give_body is libcurl's callback for what is sent. */
 static size_t
@@ -60,75 +35,18 @@ rewind_body(void *arg, curl_off_t offset, int origin)
 	return CURL_SEEKFUNC_OK;
 }
 
-/* open_socket is libcurl's callback for a new socket of a mail; it is noted. */
-static curl_socket_t
-open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	EtlHandle *handle = arg;
-	curl_socket_t fd;
-
-	if (handle->n_sockets >= ETL_HANDLE_SOCKETS)
-		return CURL_SOCKET_BAD;
-	fd = socket(address->family, address->socktype, address->protocol);
-	if (fd < 0)
-		return CURL_SOCKET_BAD;
-	(void) fcntl(fd, F_SETFD, FD_CLOEXEC);
-	handle->socket[handle->n_sockets++] = fd;
-	return fd;
-}
-
-/* close_socket is libcurl's callback for the end of such a socket. */
-static int
-close_socket(void *arg, curl_socket_t fd)
-{
-	EtlHandle *handle = arg;
-
-	for (int i = 0; i < handle->n_sockets; i++)
-		if (handle->socket[i] == fd)
-			handle->socket[i] = handle->socket[--handle->n_sockets];
-	return close(fd);
-}
-
-/* is_last_reply says whether libcurl has nothing left to ask after a reply but to be let go. */
-static bool
-is_last_reply(EtlHandle *handle, const char *line, size_t length)
-{
-	if (length <= 3 || line[3] == '-')
-		return false;
-	handle->n_replies++;
-	/* The second reply is that to EHLO; if it is an error, libcurl says HELO. */
-	return handle->body_ended || ((line[0] == '4' || line[0] == '5') && handle->n_replies != 2);
-}
-
-/*
- * keep_reply is libcurl's callback for a line that a mail server says: the last one is the answer. After the last reply
- * nothing is read any more: libcurl says QUIT and would wait for a reply to that, not to be interrupted.
- */
-static size_t
-keep_reply(char *data, size_t size, size_t n, void *arg)
-{
-	EtlHandle *handle = arg;
-	size_t length = size * n;
-
-	handle->answer_length = 0;
-	(void) keep_answer(data, 1, Min(length, handle->answer_limit), arg);
-	if (is_last_reply(handle, data, length))
-		for (int i = 0; i < handle->n_sockets; i++)
-			(void) shutdown(handle->socket[i], SHUT_RD);
-	return length;
-}
-
 /* Sets an option; failures are collected in the variable failed. */
 #define SET(option, value) (failed |= curl_easy_setopt(easy, option, value) != CURLE_OK)
 
 /* set_limits sets what holds for every transfer: nothing but what the request says. */
 static bool
-set_limits(CURL *easy, const EtlTransferRequest *request)
+set_limits(CURL *easy, const EtlTransferRequest *request, const EtlHandle *handle)
 {
 	bool failed = false;
 
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_PROXY, "");
+	SET(CURLOPT_NOPROXY, "");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 #if LIBCURL_VERSION_NUM >= 0x075500
 	SET(CURLOPT_PROTOCOLS_STR, "http,https,smtp,smtps");
@@ -145,7 +63,11 @@ set_limits(CURL *easy, const EtlTransferRequest *request)
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) Min(request->timeout, CONNECT_TIME));
-	SET(CURLOPT_TIMEOUT_MS, (long) request->timeout);
+	/* Of a streamed transfer only connection and headers are limited; see stream.c. */
+	if (!handle->is_streamed)
+		SET(CURLOPT_TIMEOUT_MS, (long) request->timeout);
+	if (etl_tls_ca_file != NULL && etl_tls_ca_file[0] != '\0')
+		SET(CURLOPT_CAINFO, etl_tls_ca_file);
 	/* Also how long libcurl may wait for a mail server while it breaks off. */
 	SET(CURLOPT_SERVER_RESPONSE_TIMEOUT, (long) Max(request->timeout / 1000, 1));
 	return !failed;
@@ -173,12 +95,6 @@ set_mail(CURL *easy, const EtlTransferRequest *request, EtlHandle *handle)
 	SET(CURLOPT_READDATA, handle);
 	SET(CURLOPT_SEEKFUNCTION, rewind_body);
 	SET(CURLOPT_SEEKDATA, handle);
-	SET(CURLOPT_HEADERFUNCTION, keep_reply);
-	SET(CURLOPT_HEADERDATA, handle);
-	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
-	SET(CURLOPT_OPENSOCKETDATA, handle);
-	SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-	SET(CURLOPT_CLOSESOCKETDATA, handle);
 	SET(CURLOPT_FORBID_REUSE, 1L);
 	return !failed;
 }
@@ -199,7 +115,14 @@ set_http(CURL *easy, const EtlTransferRequest *request, EtlHandle *handle)
 	}
 	SET(CURLOPT_HTTPHEADER, handle->header);
 	SET(CURLOPT_HTTPAUTH, (long) CURLAUTH_BASIC);
+	/* A path may be signed as it is. */
+	SET(CURLOPT_PATH_AS_IS, 1L);
 	SET(CURLOPT_USERAGENT, "etl_ext/" ETL_VERSION);
+	if (handle->by_proxy)
+	{
+		SET(CURLOPT_PROXY, etl_http_proxy);
+		SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	}
 	if (!request->keep_connection)
 		SET(CURLOPT_FORBID_REUSE, 1L);
 	if (handle->body != NULL)
@@ -207,6 +130,12 @@ set_http(CURL *easy, const EtlTransferRequest *request, EtlHandle *handle)
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) handle->body_length);
 		SET(CURLOPT_POSTFIELDS, handle->body);
 	}
+	if (request->decode)
+		SET(CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
+	if (request->method != NULL && strcmp(request->method, "HEAD") == 0)
+		SET(CURLOPT_NOBODY, 1L);
+	else if (request->method != NULL)
+		SET(CURLOPT_CUSTOMREQUEST, request->method);
 	return !failed;
 }
 
@@ -219,14 +148,13 @@ set_options(EtlHandle *handle, const EtlTransferRequest *request)
 
 	SET(CURLOPT_PRIVATE, handle);
 	SET(CURLOPT_ERRORBUFFER, handle->error);
-	SET(CURLOPT_WRITEFUNCTION, keep_answer);
-	SET(CURLOPT_WRITEDATA, handle);
 	SET(CURLOPT_URL, request->url);
 	if (request->user != NULL)
 		SET(CURLOPT_USERNAME, request->user);
 	if (request->password != NULL)
 		SET(CURLOPT_PASSWORD, request->password);
-	return !failed && set_limits(easy, request) &&
+	return !failed && etl_answer_set(handle) && etl_socket_set(handle, request->url) &&
+		   set_limits(easy, request, handle) &&
 		   (request->mail_from ? set_mail(easy, request, handle) : set_http(easy, request, handle));
 }
 
@@ -240,18 +168,29 @@ etl_handle_free(EtlHandle *handle)
 	curl_slist_free_all(handle->mail_to);
 	free(handle->body);
 	free(handle->answer);
+	free(handle->headers);
+	free(handle->allowed);
+	free(handle->host);
 	free(handle);
 }
 
 /* etl_handle_new prepares a transfer; NULL when there is no memory or libcurl does not know an option. */
 EtlHandle *
-etl_handle_new(const EtlTransferRequest *request, void *tag)
+etl_handle_new(const EtlTransferRequest *request, EtlAddressList *allowed, bool is_streamed, void *tag)
 {
 	EtlHandle *handle = calloc(1, sizeof(EtlHandle));
 
 	if (handle == NULL)
+	{
+		free(allowed);
 		return NULL;
+	}
 	handle->tag = tag;
+	handle->allowed = allowed;
+	handle->is_http = request->mail_from == NULL;
+	handle->is_streamed = is_streamed;
+	handle->keep_headers = request->with_headers;
+	handle->by_proxy = handle->is_http && etl_http_proxy != NULL && etl_http_proxy[0] != '\0';
 	handle->answer_limit = request->answer_limit;
 	handle->cut_answer = request->cut_answer;
 	if (request->body != NULL)
@@ -274,6 +213,8 @@ etl_handle_is_passing(const EtlHandle *handle, CURLcode code)
 {
 	if (handle->out_of_memory)
 		return true;
+	if (handle->refused[0] != '\0' || handle->headers_full)
+		return false;
 	switch (code)
 	{
 		case CURLE_URL_MALFORMAT:

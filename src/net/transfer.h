@@ -38,6 +38,7 @@ typedef struct EtlTransferResult
 	bool ok;	   /* the exchange was complete, whatever the answer says */
 	bool passing;  /* if not: it may work another time (connections, time-outs) */
 	int status;	   /* of HTTP or SMTP; 0: no answer */
+	bool denied;   /* if not: an address is not in etl.allowed_hosts */
 	char *error;   /* why it is not ok, in words; may name host and port */
 	char *answer;  /* body of an HTTP answer, last line of a mail server; ends in \0 */
 	size_t length; /* of answer */
