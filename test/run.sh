@@ -18,6 +18,8 @@ TEMP=${TMPDIR:-/tmp}
 WORK=$(mktemp -d "$TEMP/etl_test.XXXXXX")
 # shellcheck source=test/servers/lib.sh
 . "$ROOT/test/servers/lib.sh"
+# shellcheck source=test/servers/peers.sh
+. "$ROOT/test/servers/peers.sh"
 
 BUILD=$WORK/build
 RESULTS=$WORK/results
@@ -310,6 +312,39 @@ start_sources() {
 		ETL_TEST_SHOP_USER=etl ETL_TEST_SHOP_PASSWORD=secret"
 }
 
+# peer_wanted PEER LAYER...: whether a test that will run names a variable of that peer.
+peer_wanted() {
+	local layer directory extension name prefix=ETL_TEST_${1^^}_
+	shift
+	for layer in "$@"; do
+		case $layer in
+			regress) directory=sql extension=sql ;;
+			isolation) directory=test/isolation/specs extension=spec ;;
+			tap) directory=test/t extension=pl ;;
+			pgtap) directory=test/pgtap extension=sql ;;
+			*) continue ;;
+		esac
+		for name in $(names_of "$ROOT/$directory" "$extension"); do
+			! grep -q "$prefix" "$ROOT/$directory/$name.$extension" || return 0
+		done
+	done
+	return 1
+}
+
+# start_peers starts the other servers that the layers' tests want. One that cannot be had leaves its variables unset, and
+# its tests skip themselves; that is a failure where all must run.
+start_peers() {
+	local peer
+	for peer in "${PEERS[@]}"; do
+		peer_wanted "$peer" "$@" || continue
+		if start_peer "$peer"; then
+			SERVER_ENV+=" $("${peer}_env" "$peer")"
+		elif [ -n "${CI-}" ]; then
+			failed=$((failed + 1))
+		fi
+	done
+}
+
 # start_check_server starts the server in which pgTAP files and the documentation's SQL run. The documentation's
 # "shop-db" is a database of it.
 start_check_server() {
@@ -364,6 +399,7 @@ main() {
 	if [[ " ${layers[*]} " =~ \ (regress|isolation|tap|pgtap|docs)\  ]]; then
 		start_sources
 	fi
+	start_peers "${layers[@]}"
 	for layer in "${layers[@]}"; do
 		[ "$layer" = build ] || run_layer "$layer"
 	done

@@ -8,6 +8,7 @@
 #include "feed/extract.h"
 #include "feed/reader.h"
 #include "lib/stringinfo.h"
+#include "source/condition.h"
 #include "utils/builtins.h"
 
 /* etl_feed_extract_run reads until the feed has no more; there is no order, and nothing to cut it by. */
@@ -84,6 +85,22 @@ check_on_error(const EtlTask *task, const EtlSource *source)
 					   "Use 'skip_row' or 'abort'.");
 }
 
+/* check_condition: conditions are evaluated here, row by row. */
+static void
+check_condition(const EtlSource *source, const char *setting, const char *condition)
+{
+	if (condition == NULL)
+		return;
+	if (etl_condition_check(
+			setting, condition, psprintf("%s => 'amount > 0'", setting), etl_relation_selected(source),
+			"Name a column of the source that the extract takes: if there is columns =>, add it there."))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("%s of source %s has a subquery", setting, source->name),
+				 errdetail("Tables of %s are read row by row, and the condition is evaluated on each.", source->fdw),
+				 errhint("Use conditions on the columns of the row; filter further in the load's query.")));
+}
+
 /* etl_feed_extract_define is called before cursor and key are checked: the feed may name the cursor. */
 void
 etl_feed_extract_define(EtlTask *task, const EtlSource *source)
@@ -104,6 +121,9 @@ etl_feed_extract_define(EtlTask *task, const EtlSource *source)
 	check_unused(task, source);
 	check_progress(task, source);
 	check_on_error(task, source);
+	check_condition(source, "filter", task->filter);
+	if (task->deletes && strncmp(task->deletes, "column:", 7) == 0)
+		check_condition(source, "deletes", task->deletes + 7);
 	if (routine->define)
 		routine->define(task, source);
 }

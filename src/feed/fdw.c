@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(etl_feed_handler);
 /* A scan at work. */
 typedef struct FeedScan
 {
-	MemoryContext context; /* of the feed; deleted and made anew by a rescan */
+	MemoryContext context; /* of the feed; NULL: not open */
 	const EtlFeedRoutine *routine;
 	EtlFeedRequest request;
 	EtlFeed *feed; /* NULL: not open */
@@ -117,16 +117,23 @@ get_plan(PlannerInfo *root, RelOptInfo *baserel, Oid relid, ForeignPath *path, L
 							NIL, NIL, outer);
 }
 
-/* close_feed closes what is open; also called when the query's memory is given back after an error. */
+/*
+ * close_feed closes what is open. It is also called when the query's memory is given back after an error. The children of
+ * a context go before its callbacks are called, so that the feed's context is not one of the query's.
+ */
 static void
 close_feed(void *arg)
 {
 	FeedScan *scan = arg;
 	EtlFeed *feed = scan->feed;
+	MemoryContext context = scan->context;
 
 	scan->feed = NULL;
+	scan->context = NULL;
 	if (feed)
 		feed->routine->close(feed);
+	if (context)
+		MemoryContextDelete(context);
 }
 
 /* describe looks at the table, less the columns that nobody asks for. */
@@ -170,13 +177,13 @@ begin_scan(ForeignScanState *node, int flags)
 	node->fdw_state = scan;
 }
 
-/* open_feed opens it in a context of its own. */
+/* open_feed opens it in a context of its own, which outlives an error until close_feed. */
 static void
-open_feed(FeedScan *scan, ForeignScanState *node)
+open_feed(FeedScan *scan)
 {
 	MemoryContext old;
 
-	scan->context = AllocSetContextCreate(node->ss.ps.state->es_query_cxt, "etl feed scan", ALLOCSET_DEFAULT_SIZES);
+	scan->context = AllocSetContextCreate(TopMemoryContext, "etl feed scan", ALLOCSET_DEFAULT_SIZES);
 	scan->request.context = scan->context;
 	old = MemoryContextSwitchTo(scan->context);
 	scan->feed = scan->routine->open(&scan->request);
@@ -227,7 +234,7 @@ iterate_scan(ForeignScanState *node)
 	PG_TRY();
 	{
 		if (scan->feed == NULL)
-			open_feed(scan, node);
+			open_feed(scan);
 		old = MemoryContextSwitchTo(node->ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
 		found = next_row(scan, slot);
 		MemoryContextSwitchTo(old);
@@ -246,12 +253,8 @@ end_scan(ForeignScanState *node)
 {
 	FeedScan *scan = node->fdw_state;
 
-	if (scan == NULL)
-		return;
-	close_feed(scan);
-	if (scan->context)
-		MemoryContextDelete(scan->context);
-	scan->context = NULL;
+	if (scan)
+		close_feed(scan);
 }
 
 /* rescan begins anew. */

@@ -27,7 +27,9 @@
  * the position either. A transaction that fails after it ends the attempt.
  *
  * close frees what is outside of memory contexts: sockets, threads, files. It is called once, also after errors with the
- * transaction still to be aborted: it touches no catalog and raises nothing.
+ * transaction still to be aborted: it touches no catalog and raises nothing. The request's context and its children are
+ * there until it returns. A feed that open could not finish is not closed: what open leaves outside of memory contexts when
+ * it raises an error, it frees itself.
  */
 #ifndef ETL_FEED_H
 #define ETL_FEED_H

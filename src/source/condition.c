@@ -58,17 +58,19 @@ check_is_one(const char *setting, const char *condition)
  * etl_condition_check parses the condition twice: alone, to be sure that it is one expression and nothing behind it, and
  * as the condition of a query, to find names and types.
  */
-void
+bool
 etl_condition_check(const char *setting, const char *condition, const char *example, const char *from, const char *hint)
 {
 	ConditionText text = {setting, example, condition, hint, true};
 	ErrorContextCallback callback = {error_context_stack, condition_context, &text};
+	Query *query;
 
 	error_context_stack = &callback;
 	check_is_one(setting, condition);
 	text.alone = false;
 	text.sql = psprintf("SELECT 1 FROM %s WHERE (%s\n)", from, condition);
-	(void) parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(text.sql, RAW_PARSE_DEFAULT)), text.sql, NULL, 0,
-									 NULL);
+	query = parse_analyze_fixedparams(linitial_node(RawStmt, raw_parser(text.sql, RAW_PARSE_DEFAULT)), text.sql, NULL,
+									  0, NULL);
 	error_context_stack = callback.previous;
+	return query->hasSubLinks;
 }

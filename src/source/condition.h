@@ -7,9 +7,9 @@
 
 /*
  * Refuses text that is not one boolean expression over the rows of from, an item of a FROM clause. setting: its name;
- * example: how to write it; hint: which columns it may use, or NULL. Errors: 42601, and those of the analysis. With the author's search_path.
+ * Returns whether it has subqueries. example: how to write it; hint: which columns it may use, or NULL. Errors: 42601, and those of the analysis. With the author's search_path.
  */
-extern void etl_condition_check(const char *setting, const char *condition, const char *example, const char *from,
+extern bool etl_condition_check(const char *setting, const char *condition, const char *example, const char *from,
 								const char *hint);
 
 #endif /* ETL_CONDITION_H */

@@ -47,19 +47,6 @@ etl_deletes_scope(const EtlTask *task)
 	return NULL;
 }
 
-/* selected returns the source as an item of FROM with only the columns that the extract takes. */
-static char *
-selected(const EtlSource *source)
-{
-	StringInfoData from;
-
-	initStringInfo(&from);
-	for (int i = 0; i < source->n; i++)
-		appendStringInfo(&from, "%s%s", i > 0 ? ", " : "(SELECT ", quote_identifier(source->column[i].name));
-	appendStringInfo(&from, " FROM %s) AS %s", source->name, source->alias);
-	return from.data;
-}
-
 /* check_value refuses a setting that is none of the three. */
 static void
 check_value(const EtlTask *task)
@@ -90,17 +77,18 @@ check_unused(const EtlTask *task)
 static void
 check_compare(const EtlTask *task, const EtlSource *source)
 {
-	char *from = selected(source);
+	char *from = etl_relation_selected(source);
 
 	if (task->primary_key.n == 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("deletes => 'compare' needs a primary_key"),
 						errdetail("The keys of the source are compared with those in the raw table."),
 						errhint("Name the columns that identify a row: primary_key => '{order_id}'.")));
 	if (task->delete_scope)
-		etl_condition_check("delete_scope", task->delete_scope, "delete_scope => 'region = 5'", from, SELECTED_HINT);
+		(void) etl_condition_check("delete_scope", task->delete_scope, "delete_scope => 'region = 5'", from,
+								   SELECTED_HINT);
 	if (task->filter)
-		etl_condition_check("filter, which deletes => 'compare' also evaluates on raw rows,", task->filter,
-							"filter => 'region = 5'", from, SELECTED_HINT);
+		(void) etl_condition_check("filter, which deletes => 'compare' also evaluates on raw rows,", task->filter,
+								   "filter => 'region = 5'", from, SELECTED_HINT);
 }
 
 /* etl_deletes_check looks at deletes, delete_scope and max_delete_pct. */
@@ -114,8 +102,8 @@ etl_deletes_check(const EtlTask *task, const EtlSource *source)
 	if (!etl_deletes_is_compare(task))
 		check_unused(task);
 	if (condition)
-		etl_condition_check("deletes", condition, "deletes => 'column:deleted_at IS NOT NULL'", selected(source),
-							SELECTED_HINT);
+		(void) etl_condition_check("deletes", condition, "deletes => 'column:deleted_at IS NOT NULL'",
+								   etl_relation_selected(source), SELECTED_HINT);
 	if (etl_deletes_is_compare(task))
 		check_compare(task, source);
 }

@@ -185,7 +185,7 @@ static void
 check_filter(const EtlTask *task, const EtlSource *source)
 {
 	if (task->filter)
-		etl_condition_check("filter", task->filter, "filter => 'status <> ''draft'''", source->name, NULL);
+		(void) etl_condition_check("filter", task->filter, "filter => 'status <> ''draft'''", source->name, NULL);
 }
 
 /* resolve_target finds or creates the raw table and returns its qualified name. */

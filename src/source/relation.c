@@ -10,6 +10,7 @@
 #include "compat.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "source/relation.h"
 #include "utils/acl.h"
@@ -160,4 +161,17 @@ etl_relation_check_select(const EtlSource *source)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for source %s", source->name),
 				 errdetail("Role \"%s\" owns the task and may not read column \"%s\".", user, source->column[i].name),
 				 errhint("GRANT SELECT ON %s TO %s;", source->name, quote_identifier(user))));
+}
+
+/* etl_relation_selected returns the source as an item of FROM with only the columns that the extract takes. */
+char *
+etl_relation_selected(const EtlSource *source)
+{
+	StringInfoData from;
+
+	initStringInfo(&from);
+	for (int i = 0; i < source->n; i++)
+		appendStringInfo(&from, "%s%s", i > 0 ? ", " : "(SELECT ", quote_identifier(source->column[i].name));
+	appendStringInfo(&from, " FROM %s) AS %s", source->name, source->alias);
+	return from.data;
 }

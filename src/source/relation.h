@@ -46,6 +46,9 @@ extern const EtlColumn *etl_relation_column(const EtlSource *source, const char 
 /* The names of the columns for a hint. */
 extern char *etl_relation_column_list(const EtlSource *source);
 
+/* The source as an item of FROM that has only the columns that the extract takes, under the source's own alias. */
+extern char *etl_relation_selected(const EtlSource *source);
+
 /* Refuses (42501) when the current user cannot read the columns. */
 extern void etl_relation_check_select(const EtlSource *source);
 

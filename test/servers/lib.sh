@@ -10,11 +10,14 @@ PG_MAJOR=15
 PG_LIBDIR=/usr/lib/postgresql/$PG_MAJOR
 PG_SHAREDIR=/usr/share/postgresql/$PG_MAJOR
 PGBIN=$WORK/pg$PG_LIBDIR/bin
+# What takes long to fetch or to build stays here for the next time.
+CACHE=${XDG_CACHE_HOME:-${HOME:-$WORK}/.cache}/etl_ext_test
 # Longest path of a unix socket that the kernel takes, less the name that the servers add.
 MAX_WORK_LENGTH=75
 
 RUN_PACKAGES=(gcc libc6-dev make "postgresql-$PG_MAJOR" "postgresql-server-dev-$PG_MAJOR" "postgresql-$PG_MAJOR-cron"
-	"postgresql-$PG_MAJOR-mysql-fdw" libpq-dev libmariadb-dev libcurl4-openssl-dev mariadb-server-core mariadb-client-core)
+	"postgresql-$PG_MAJOR-mysql-fdw" libpq-dev libmariadb-dev libcurl4-openssl-dev librdkafka-dev libzstd-dev zlib1g-dev
+	mariadb-server-core mariadb-client-core)
 # shellcheck disable=SC2034 # read by test/run.sh
 TEST_PACKAGES=("${RUN_PACKAGES[@]}" "postgresql-$PG_MAJOR-pgtap" libipc-run-perl
 	libtap-parser-sourcehandler-pgtap-perl clang clang-format universal-ctags shellcheck binutils git)
@@ -127,6 +130,11 @@ make_work() {
 	chmod 755 "$WORK"
 }
 
+# make_cache creates $CACHE.
+make_cache() {
+	mkdir -p "$CACHE"
+}
+
 # ---- the installation ------------------------------------------------------------------------------------------------
 
 # copy_tree copies the checkout, without what a build leaves behind, to a directory.
@@ -189,6 +197,28 @@ make_server_dir() {
 	new_secret >"$dir/secret"
 	own "$dir"
 	chmod 700 "$dir"
+}
+
+# make_certificate makes an authority of its own for server NAME, ca.pem, and by it a certificate for this machine,
+# cert.pem and key.pem. The
+# authority's key is thrown away.
+make_certificate() {
+	local dir=$WORK/$1
+	(
+		cd "$dir" || exit
+		umask 077
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout ca.key -out ca.pem -days 30 \
+			-subj '/CN=etl_ext test authority' -addext 'keyUsage=critical,keyCertSign,cRLSign' &&
+			openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout key.pem -out cert.csr \
+				-subj '/CN=localhost' &&
+			openssl x509 -req -in cert.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -out cert.pem \
+				-extfile <(echo 'subjectAltName=DNS:localhost,IP:127.0.0.1')
+		status=$?
+		rm -f ca.key ca.srl cert.csr
+		exit $status
+	) >"$dir/certificate.log" 2>&1 || die "no certificate for $1; the log is $dir/certificate.log"
+	chmod 644 "$dir/ca.pem"
+	own "$dir"
 }
 
 # with_free_port calls START NAME PORT with a free port, and again with another one when somebody was faster.
@@ -289,6 +319,36 @@ mariadb_sql() {
 	as_user mariadb --no-defaults -S "$WORK/$name/mysqld.sock" "$@"
 }
 
+# launch starts a server that has no way of its own into the background: in $WORK/NAME, as the unprivileged user, with the
+# number of its process in server.pid. answers waits until COMMAND succeeds; false when the server ended instead.
+launch() {
+	local dir=$WORK/$1
+	local -a as=()
+	shift
+	[ "$(id -u)" -ne 0 ] || as=(runuser -u postgres --)
+	: >"$dir/server.log"
+	own "$dir/server.log"
+	(
+		cd "$dir" || exit
+		# shellcheck disable=SC2016 # the variables of the inner shell
+		setsid "${as[@]}" sh -c 'echo $$ >server.pid; exec "$@"' sh "$@" </dev/null >>"$dir/server.log" 2>&1 &
+		echo $! >"$dir/launched"
+	)
+}
+
+answers() {
+	local name=$1 waited=0
+	shift
+	until "$@" >/dev/null 2>&1; do
+		kill -0 "$(cat "$WORK/$name/launched")" 2>/dev/null || return 1
+		waited=$((waited + 1))
+		[ $waited -lt 600 ] || return 1
+		sleep 0.1
+	done
+	# Somebody else's server may have answered.
+	kill -0 "$(cat "$WORK/$name/launched")" 2>/dev/null
+}
+
 # stop_process asks a server to end, waits, and kills it when it does not. Only a process whose directory is below $WORK
 # is touched: the number in an old pid file may be somebody else's by now.
 stop_process() {
@@ -313,7 +373,7 @@ stop_servers() {
 	find "$WORK" -name postmaster.pid -print 2>/dev/null | while read -r file; do
 		stop_process "$(head -n 1 "$file")" INT
 	done
-	find "$WORK" -name mariadb.pid -print 2>/dev/null | while read -r file; do
+	find "$WORK" \( -name mariadb.pid -o -name server.pid \) -print 2>/dev/null | while read -r file; do
 		stop_process "$(cat "$file")" TERM
 	done
 }
