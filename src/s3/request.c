@@ -159,7 +159,7 @@ pg_attribute_noreturn() refuse(const EtlS3Request *request, const EtlTransferRes
 		ereport(ERROR,
 				(errcode(ERRCODE_ETL_SHORT_READ), errmsg("%s has changed since it was listed", what),
 				 errdetail("%s", shown(result, code, message)), errhint("The next attempt lists the bucket again.")));
-	if (result->status == 404)
+	if (result->status == 404 && code && strcmp(code, "NoSuchBucket") == 0)
 		ereport(ERROR, (errcode(ERRCODE_FDW_TABLE_NOT_FOUND), errmsg("%s does not exist", what),
 						errdetail("%s", shown(result, code, message)),
 						errhint("Check bucket, endpoint and addressing of the server.")));
