@@ -151,3 +151,46 @@ etl_sigv4_time(pg_time_t time)
 	(void) pg_strftime(text, 32, "%Y%m%dT%H%M%SZ", pg_gmtime(&time));
 	return text;
 }
+
+#ifdef ETL_FAULTS
+#include "catalog/pg_type_d.h"
+#include "fmgr.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(etl_sigv4_test);
+
+/* read_pairs reads names and values that follow each other. */
+static EtlSigv4Pair *
+read_pairs(Datum array, int *n)
+{
+	Datum *element;
+	bool *null;
+	EtlSigv4Pair *pairs;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false, TYPALIGN_INT, &element, &null, n);
+	*n /= 2;
+	pairs = palloc(sizeof(EtlSigv4Pair) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		pairs[i] = (EtlSigv4Pair){TextDatumGetCString(element[i * 2]), TextDatumGetCString(element[i * 2 + 1])};
+	return pairs;
+}
+
+/* etl_sigv4_test signs a request with the keys, the region and the day of the published examples. */
+Datum
+etl_sigv4_test(PG_FUNCTION_ARGS)
+{
+	EtlSigv4Request request = {.method = text_to_cstring(PG_GETARG_TEXT_PP(0)),
+							   .path = text_to_cstring(PG_GETARG_TEXT_PP(1)),
+							   .payload = text_to_cstring(PG_GETARG_TEXT_PP(4)),
+							   .time = "20130524T000000Z",
+							   .region = "us-east-1",
+							   .service = "s3",
+							   .access_key = "AKIAIOSFODNN7EXAMPLE",
+							   .secret_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"};
+
+	request.query = read_pairs(PG_GETARG_DATUM(2), &request.n_query);
+	request.header = read_pairs(PG_GETARG_DATUM(3), &request.n_header);
+	PG_RETURN_TEXT_P(cstring_to_text(etl_sigv4_sign(&request)));
+}
+#endif
