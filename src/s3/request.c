@@ -163,6 +163,10 @@ pg_attribute_noreturn() refuse(const EtlS3Request *request, const EtlTransferRes
 		ereport(ERROR, (errcode(ERRCODE_FDW_TABLE_NOT_FOUND), errmsg("%s does not exist", what),
 						errdetail("%s", shown(result, code, message)),
 						errhint("Check bucket, endpoint and addressing of the server.")));
+	if (result->denied)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("%s cannot be reached", what),
+						errdetail("%s.", result->error),
+						errhint("Ask a superuser to add the host, the address or its network to etl.allowed_hosts.")));
 	if (!result->ok)
 		ereport(ERROR, (errcode(result->passing ? ERRCODE_CONNECTION_FAILURE : ERRCODE_FDW_ERROR),
 						errmsg("%s cannot be reached", what), errdetail("%s.", result->error),
