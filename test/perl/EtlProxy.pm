@@ -4,6 +4,7 @@
 #   $proxy->cut(after => 120, behind => qr/ORDER BY/, reset => 1);
 #       the next connection is cut when it has handed on 120 bytes from the server, counted from when the client has sent
 #       something that matches (from the start without "behind"); with reset by RST instead of FIN. Later connections pass.
+#       skip => 1 lets one connection pass first.
 #   $proxy->counted;                                   bytes that the armed connection has counted; waits until it has ended
 #   $proxy->stop;
 package EtlProxy;
@@ -43,7 +44,7 @@ sub cut
 {
 	my ($self, %how) = @_;
 	unlink "$self->{dir}/counted";
-	_write($self, 'armed', join("\n", $how{after}, $how{behind} // '', $how{reset} // 0));
+	_write($self, 'armed', join("\n", $how{after}, $how{behind} // '', $how{reset} // 0, $how{skip} // 0));
 }
 
 # counted returns how many bytes the armed connection had when it ended.
@@ -86,6 +87,11 @@ sub _take_order
 	my ($self) = @_;
 	open(my $file, '<', "$self->{dir}/armed") or return;
 	chomp(my @order = <$file>);
+	if ($order[3] > 0)
+	{
+		_write($self, 'armed', join("\n", @order[ 0 .. 2 ], $order[3] - 1));
+		return;
+	}
 	unlink "$self->{dir}/armed";
 	return { left => $order[0], behind => $order[1], reset => $order[2], counted => 0, counting => $order[1] eq '' };
 }
