@@ -38,6 +38,9 @@ CREATE POLICY source_schema_member ON etl.source_schema FOR SELECT
 ALTER TABLE etl.extract_progress ENABLE ROW LEVEL SECURITY;
 CREATE POLICY extract_progress_member ON etl.extract_progress FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = extract_progress.task_id));
+ALTER TABLE etl.kafka_offset ENABLE ROW LEVEL SECURITY;
+CREATE POLICY kafka_offset_member ON etl.kafka_offset FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = kafka_offset.task_id));
 ALTER TABLE etl.watermark_history ENABLE ROW LEVEL SECURITY;
 CREATE POLICY watermark_history_member ON etl.watermark_history FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = watermark_history.task_id));
