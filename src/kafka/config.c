@@ -20,9 +20,9 @@
 static const char *const preset[][2] = {
 	{"fetch.wait.max.ms", "100"},
 	{"fetch.min.bytes", "1"},
-	{"fetch.max.bytes", "8388608"},
+	{"fetch.max.bytes", "4194304"},
 	{"max.partition.fetch.bytes", "2097152"},
-	{"queued.max.messages.kbytes", "16384"},
+	{"queued.max.messages.kbytes", "8192"},
 	{"queued.min.messages", "200000"},
 	{"receive.message.max.bytes", "33554432"},
 	{"message.max.bytes", "1000"},

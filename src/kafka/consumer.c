@@ -33,6 +33,7 @@ struct EtlKafkaConsumer
 	rd_kafka_t *handle; /* NULL: closed */
 	rd_kafka_queue_t *messages;
 	rd_kafka_queue_t *events;
+	rd_kafka_topic_partition_list_t *assigned; /* NULL: nothing yet */
 	EtlKafkaProblem problem;
 	bool connected; /* a broker has answered */
 	int n;			/* held */
@@ -62,6 +63,9 @@ release(EtlKafkaConsumer *consumer)
 	for (int i = Max(consumer->taken - 1, 0); i < consumer->n; i++)
 		rd_kafka_message_destroy(consumer->held[i]);
 	consumer->n = consumer->taken = 0;
+	if (consumer->assigned != NULL)
+		rd_kafka_topic_partition_list_destroy(consumer->assigned);
+	consumer->assigned = NULL;
 	rd_kafka_queue_destroy(consumer->messages);
 	rd_kafka_queue_destroy(consumer->events);
 	rd_kafka_destroy_flags(consumer->handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
@@ -325,6 +329,16 @@ etl_kafka_consumer_assign(EtlKafkaConsumer *consumer, const rd_kafka_topic_parti
 
 	if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
 		fail(consumer, code, "read from");
+	consumer->assigned = rd_kafka_topic_partition_list_copy(list);
+}
+
+/* etl_kafka_consumer_wake asks all leaders for the ends of their partitions, and does not wait for the answer. */
+void
+etl_kafka_consumer_wake(EtlKafkaConsumer *consumer)
+{
+	for (int i = 0; i < consumer->assigned->cnt; i++)
+		consumer->assigned->elems[i].offset = RD_KAFKA_OFFSET_END;
+	(void) rd_kafka_offsets_for_times(consumer->handle, consumer->assigned, 1);
 }
 
 /* etl_kafka_consumer_poll waits POLL_TIME at most. */

@@ -41,6 +41,12 @@ extern void etl_kafka_consumer_assign(EtlKafkaConsumer *consumer, const rd_kafka
 /* Takes up to n messages that are there, or come within a few ms; returns how many. The caller owns them. */
 extern int etl_kafka_consumer_poll(EtlKafkaConsumer *consumer, rd_kafka_message_t **message, int n);
 
+/*
+ * Lets librdkafka look whether there is room for more. When its queue is full it sleeps for up to a second, whatever is taken
+ * meanwhile, unless something is asked of a broker; 16 MB a second would be the most that a feed gets.
+ */
+extern void etl_kafka_consumer_wake(EtlKafkaConsumer *consumer);
+
 /* Ends the reading of a partition. */
 extern void etl_kafka_consumer_pause(EtlKafkaConsumer *consumer, int partition);
 

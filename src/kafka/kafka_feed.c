@@ -287,6 +287,8 @@ fill(KafkaFeed *feed)
 		if (etl_kafka_consumer_held(feed->consumer) == 0)
 			etl_kafka_consumer_check(feed->consumer, now() - progress);
 	}
+	if (bytes >= ETL_KAFKA_MOST_BYTES || etl_kafka_consumer_held(feed->consumer) == ETL_KAFKA_MOST_HELD)
+		etl_kafka_consumer_wake(feed->consumer);
 	/* What was fetched before an error is kept; the next call raises it. */
 	if (etl_kafka_consumer_held(feed->consumer) == 0)
 		etl_kafka_consumer_check(feed->consumer, 0);

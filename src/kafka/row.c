@@ -230,7 +230,11 @@ put_json(EtlKafkaRows *rows, const char *json, size_t length, TupleTableSlot *sl
 	}
 	whole = etl_input_jsonb(text, length, bad);
 	if (whole == NULL)
+	{
+		/* The parser knows better what is wrong, if it is the syntax. */
+		(void) etl_record_parse(text, length, bad, NULL);
 		return blame(rows, column, bad);
+	}
 	etl_input_datum(rows->input, column, JsonbPGetDatum(whole), slot);
 	return rows->map == NULL || etl_record_jsonb(rows->map, whole, slot, NULL, bad);
 }
