@@ -20,10 +20,10 @@
 static const char *const preset[][2] = {
 	{"fetch.wait.max.ms", "100"},
 	{"fetch.min.bytes", "1"},
-	{"fetch.max.bytes", "4194304"},
-	{"max.partition.fetch.bytes", "2097152"},
+	{"fetch.max.bytes", "2097152"},
+	{"max.partition.fetch.bytes", "1048576"},
 	{"queued.max.messages.kbytes", "8192"},
-	{"queued.min.messages", "200000"},
+	{"queued.min.messages", "60000"},
 	{"receive.message.max.bytes", "33554432"},
 	{"message.max.bytes", "1000"},
 	{"socket.keepalive.enable", "true"},

@@ -338,7 +338,7 @@ etl_kafka_consumer_wake(EtlKafkaConsumer *consumer)
 {
 	for (int i = 0; i < consumer->assigned->cnt; i++)
 		consumer->assigned->elems[i].offset = RD_KAFKA_OFFSET_END;
-	(void) rd_kafka_offsets_for_times(consumer->handle, consumer->assigned, 1);
+	(void) rd_kafka_offsets_for_times(consumer->handle, consumer->assigned, 0);
 }
 
 /* etl_kafka_consumer_poll waits POLL_TIME at most. */

@@ -20,6 +20,9 @@
 /* Messages that are taken from librdkafka at once. */
 #define POLLED 2000
 
+/* After so many messages librdkafka is woken. */
+#define WOKEN 10000
+
 /* After so many ms without a message, what was fetched is handed on rather than waiting for more. */
 #define IDLE 300
 
@@ -38,6 +41,7 @@ typedef struct KafkaFeed
 	int most;		/* highest number */
 	int open;		/* partitions that are not reached */
 	int64 fetched;	/* messages */
+	int taken;		/* since librdkafka was woken */
 	int64 since;	/* when reading began, in ms */
 	bool connected; /* positions are known */
 	bool stopped;	/* max_records or max_wait */
@@ -257,6 +261,20 @@ is_over(KafkaFeed *feed)
 	return feed->stopped || feed->open == 0;
 }
 
+/*
+ * wake_in_time lets librdkafka fetch again each time that so much was taken, and once when nothing more is there. got: what
+ * was taken just now; taken: since it was woken last.
+ */
+static void
+wake_in_time(KafkaFeed *feed, int got, int *taken)
+{
+	*taken += got;
+	if (*taken < WOKEN && (got > 0 || *taken == 0))
+		return;
+	etl_kafka_consumer_wake(feed->consumer);
+	*taken = 0;
+}
+
 /* fill holds messages until there are enough, or no more come for the moment. */
 static void
 fill(KafkaFeed *feed)
@@ -274,6 +292,7 @@ fill(KafkaFeed *feed)
 		if (room == 0)
 			break;
 		got = etl_kafka_consumer_poll(feed->consumer, message, Min(room, POLLED));
+		wake_in_time(feed, got, &feed->taken);
 		for (int i = 0; i < got; i++)
 		{
 			size_t size = sort_in(feed, message[i]);
@@ -287,8 +306,6 @@ fill(KafkaFeed *feed)
 		if (etl_kafka_consumer_held(feed->consumer) == 0)
 			etl_kafka_consumer_check(feed->consumer, now() - progress);
 	}
-	if (bytes >= ETL_KAFKA_MOST_BYTES || etl_kafka_consumer_held(feed->consumer) == ETL_KAFKA_MOST_HELD)
-		etl_kafka_consumer_wake(feed->consumer);
 	/* What was fetched before an error is kept; the next call raises it. */
 	if (etl_kafka_consumer_held(feed->consumer) == 0)
 		etl_kafka_consumer_check(feed->consumer, 0);
