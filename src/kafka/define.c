@@ -57,7 +57,7 @@ explain_start(const EtlKafkaPlan *plan, const EtlKafkaTable *table)
 		return "at the beginning";
 	if (table->start == ETL_KAFKA_LATEST)
 		return "at the end";
-	return psprintf("at the first message of " INT64_FORMAT " ms since 1970 or later", table->start_ms);
+	return psprintf("at the first message of %s or later", table->start_text);
 }
 
 /* etl_kafka_define_explain shows topic and positions. */

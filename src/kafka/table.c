@@ -181,6 +181,7 @@ read_options(EtlKafkaTable *table, const List *options)
 	if (policy != NULL && strcmp(policy, "error") != 0)
 		table->out_of_range = strcmp(policy, "earliest") == 0 ? ETL_KAFKA_EARLIEST : ETL_KAFKA_LATEST;
 	table->start = ETL_KAFKA_EARLIEST;
+	table->start_text = start;
 	if (start != NULL)
 		(void) etl_kafka_table_parse_start(start, &table->start, &table->start_ms);
 	text = etl_endpoint_option(options, "max_records");

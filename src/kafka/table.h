@@ -56,10 +56,11 @@ typedef struct EtlKafkaTable
 	EtlKafkaFormat format;
 	EtlKafkaStart out_of_range;
 	EtlKafkaStart start;
-	int64 start_ms;	   /* since 1970, with ETL_KAFKA_MOMENT */
-	int64 max_records; /* 0: no limit */
-	int max_wait;	   /* ms; 0: no limit */
-	int n_partitions;  /* 0: all */
+	int64 start_ms;			/* since 1970, with ETL_KAFKA_MOMENT */
+	const char *start_text; /* as it was given, with ETL_KAFKA_MOMENT */
+	int64 max_records;		/* 0: no limit */
+	int max_wait;			/* ms; 0: no limit */
+	int n_partitions;		/* 0: all */
 	int *partition;
 
 	int column[ETL_KAFKA_COLUMNS];			/* in source->column; -1: not wanted */
