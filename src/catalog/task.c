@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/extract_progress.h"
+#include "catalog/kafka_offset.h"
 #include "catalog/pg_type.h"
 #include "catalog/task.h"
 #include "catalog/watermark.h"
@@ -379,6 +380,7 @@ etl_task_forget_progress(int64 task_id)
 
 	etl_watermark_forget(task_id, GetUserId(), "alter_task");
 	etl_extract_progress_abandon(task_id);
+	etl_kafka_offset_forget(task_id, NULL, -1);
 	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
 	etl_catalog_call(&files, &value, NULL, SPI_OK_DELETE);
 }
