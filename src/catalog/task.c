@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/extract_progress.h"
+#include "catalog/http_progress.h"
 #include "catalog/pg_type.h"
 #include "catalog/task.h"
 #include "catalog/watermark.h"
@@ -381,6 +382,7 @@ etl_task_forget_progress(int64 task_id)
 	etl_extract_progress_abandon(task_id);
 	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
 	etl_catalog_call(&files, &value, NULL, SPI_OK_DELETE);
+	etl_http_progress_delete(task_id);
 }
 
 /*
