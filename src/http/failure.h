@@ -11,7 +11,6 @@ typedef struct EtlHttpFailure
 	const char *message;
 	const char *detail; /* NULL: none */
 	const char *hint;	/* NULL: none */
-	bool is_denied;		/* an address is not allowed: message is the address, detail the host */
 } EtlHttpFailure;
 
 /* Raises it. */
