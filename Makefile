@@ -34,6 +34,16 @@ else
 OBJS := $(filter-out src/mysql/%,$(OBJS))
 endif
 
+# Topics of Kafka are read with librdkafka; WITH_KAFKA=0 builds without it: the objects are the same, a read is refused.
+WITH_KAFKA ?= 1
+KAFKA_OBJS = config consumer define guard kafka_feed position problem row
+ifeq ($(WITH_KAFKA),1)
+OBJS := $(filter-out src/kafka/stub.o,$(OBJS))
+KAFKA_LIBS := -lrdkafka
+else
+OBJS := $(filter-out $(KAFKA_OBJS:%=src/kafka/%.o),$(OBJS))
+endif
+
 # HTTP and SMTP; sources in PostgreSQL; compressed files.
 PG_CPPFLAGS += -I$(shell $(PG_CONFIG) --includedir)
 SHLIB_LINK  = -lcurl -lpq -lz -lzstd $(MYSQL_LIBS) $(KAFKA_LIBS)

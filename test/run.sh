@@ -99,6 +99,14 @@ layer_build() {
 		result 'not ok' 'WITH_MYSQL=0 builds and needs nothing of libmariadb'
 		tail -n $LOG_LINES "$WORK/nomysql.log"
 	fi
+	copy_tree "$WORK/nokafka"
+	if make -C "$WORK/nokafka" -s -j"$(nproc)" PG_CONFIG="$PG_LIBDIR/bin/pg_config" WITH_KAFKA=0 >"$WORK/nokafka.log" 2>&1 &&
+		! nm -D --undefined-only "$WORK/nokafka/etl_ext.so" | grep -E ' (etl_|rd_kafka_)' >>"$WORK/nokafka.log"; then
+		result ok 'WITH_KAFKA=0 builds and needs nothing of librdkafka'
+	else
+		result 'not ok' 'WITH_KAFKA=0 builds and needs nothing of librdkafka'
+		tail -n $LOG_LINES "$WORK/nokafka.log"
+	fi
 	# The test of ALTER EXTENSION UPDATE puts a script into the installation.
 	own "$BUILD" "$WORK/pg$PG_SHAREDIR/extension"
 }

@@ -92,6 +92,27 @@ COMMENT ON COLUMN etl.extract_progress.done IS 'The range is complete.';
 COMMENT ON COLUMN etl.extract_progress.pending IS 'Batches of the range that are committed but not yet in etl.batch: an array of rows of that table.';
 COMMENT ON COLUMN etl.extract_progress.updated_at IS 'When its last chunk was committed.';
 
+CREATE TABLE etl.kafka_offset (
+  task_id      bigint NOT NULL REFERENCES etl.task ON DELETE CASCADE,
+  topic        text NOT NULL,
+  partition    integer NOT NULL,
+  next_offset  bigint NOT NULL,
+  end_offset   bigint,
+  leader_epoch integer,
+  run_id       bigint,
+  updated_at   timestamptz NOT NULL,
+  PRIMARY KEY (task_id, topic, partition)
+);
+COMMENT ON TABLE etl.kafka_offset IS 'How far an extract of a Kafka topic has come: a row per partition, which moves in the transaction of the rows.';
+COMMENT ON COLUMN etl.kafka_offset.task_id IS 'The extract.';
+COMMENT ON COLUMN etl.kafka_offset.topic IS 'The topic; a table that names another one begins anew.';
+COMMENT ON COLUMN etl.kafka_offset.partition IS 'Number of the partition.';
+COMMENT ON COLUMN etl.kafka_offset.next_offset IS 'Offset at which the next run begins: everything below it was read. -2: at the beginning of the partition, set by hand.';
+COMMENT ON COLUMN etl.kafka_offset.end_offset IS 'End of the partition when the last run began; next_offset is below it while that run was not complete. NULL: not known.';
+COMMENT ON COLUMN etl.kafka_offset.leader_epoch IS 'Epoch of the leader that had the last message; NULL: not known, as librdkafka before 2.1 does not say it.';
+COMMENT ON COLUMN etl.kafka_offset.run_id IS 'Run that moved it last; NULL: it was set by hand.';
+COMMENT ON COLUMN etl.kafka_offset.updated_at IS 'When it moved last.';
+
 CREATE TABLE etl.consumed (
   task_id    bigint NOT NULL REFERENCES etl.task ON DELETE CASCADE,
   input      text NOT NULL,

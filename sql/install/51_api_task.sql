@@ -85,3 +85,7 @@ COMMENT ON FUNCTION etl.explain_task IS 'The SQL that the next run of the task w
 CREATE FUNCTION etl.set_watermark(pipeline text, task text, value text, reason text DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_set_watermark';
 COMMENT ON FUNCTION etl.set_watermark IS 'Moves the watermark of an extract by hand: the next run starts at value (NULL: reads everything). Written to etl.watermark_history and etl.audit_log with the reason.';
+
+CREATE FUNCTION etl.set_kafka_offset(pipeline text, task text, partition integer, next_offset bigint, reason text DEFAULT NULL)
+RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_set_kafka_offset';
+COMMENT ON FUNCTION etl.set_kafka_offset IS 'Moves the position of an extract in a partition of its Kafka topic by hand: the next run starts at next_offset (NULL: at the beginning of what the topic has). partition NULL with next_offset NULL forgets the positions of all partitions, so that the option start of the foreign table counts again. Written to etl.audit_log with the reason.';

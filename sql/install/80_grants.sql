@@ -44,6 +44,9 @@ CREATE POLICY http_progress_member ON etl.http_progress FOR SELECT
 ALTER TABLE etl.file_ledger ENABLE ROW LEVEL SECURITY;
 CREATE POLICY file_ledger_member ON etl.file_ledger FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = file_ledger.task_id));
+ALTER TABLE etl.kafka_offset ENABLE ROW LEVEL SECURITY;
+CREATE POLICY kafka_offset_member ON etl.kafka_offset FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = kafka_offset.task_id));
 ALTER TABLE etl.watermark_history ENABLE ROW LEVEL SECURITY;
 CREATE POLICY watermark_history_member ON etl.watermark_history FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = watermark_history.task_id));

@@ -13,6 +13,7 @@ SELECT pg_extension_config_dump('etl.batch_batch_id_seq', '');
 SELECT pg_extension_config_dump('etl.watermark', '');
 SELECT pg_extension_config_dump('etl.source_schema', '');
 SELECT pg_extension_config_dump('etl.extract_progress', '');
+SELECT pg_extension_config_dump('etl.kafka_offset', '');
 SELECT pg_extension_config_dump('etl.consumed', '');
 SELECT pg_extension_config_dump('etl.file_ledger', '');
 SELECT pg_extension_config_dump('etl.http_progress', '');

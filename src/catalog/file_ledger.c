@@ -109,6 +109,16 @@ etl_file_ledger_save(const EtlAttempt *attempt, const EtlLedgerFile *file, int64
 						errhint("The next attempt goes on from there.")));
 }
 
+/* etl_file_ledger_delete deletes the rows of a task. */
+void
+etl_file_ledger_delete(int64 task_id)
+{
+	static EtlStatement statement = {"DELETE FROM etl.file_ledger WHERE task_id = $1", 1, {INT8OID}};
+	Datum value = Int64GetDatum(task_id);
+
+	(void) etl_catalog_call(&statement, &value, NULL, SPI_OK_DELETE);
+}
+
 /* etl_file_ledger_forget deletes the rows of a path. */
 int64
 etl_file_ledger_forget(int64 task_id, const char *path)

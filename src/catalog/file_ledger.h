@@ -36,6 +36,9 @@ extern void etl_file_ledger_count(int64 task_id, int64 count[3]);
  */
 extern void etl_file_ledger_save(const EtlAttempt *attempt, const EtlLedgerFile *file, int64 known);
 
+/* Forgets all files of a task. */
+extern void etl_file_ledger_delete(int64 task_id);
+
 /* By hand: forgets a file, and returns the number of rows; passes over it from now on. */
 extern int64 etl_file_ledger_forget(int64 task_id, const char *path);
 extern void etl_file_ledger_skip(int64 task_id, const char *path, const char *reason);

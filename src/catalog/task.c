@@ -5,7 +5,9 @@
 #include "postgres.h"
 
 #include "catalog/extract_progress.h"
+#include "catalog/file_ledger.h"
 #include "catalog/http_progress.h"
+#include "catalog/kafka_offset.h"
 #include "catalog/pg_type.h"
 #include "catalog/task.h"
 #include "catalog/watermark.h"
@@ -375,13 +377,13 @@ void
 etl_task_forget_progress(int64 task_id)
 {
 	static EtlStatement consumed = {"DELETE FROM etl.consumed WHERE task_id = $1", 1, {INT8OID}};
-	static EtlStatement files = {"DELETE FROM etl.file_ledger WHERE task_id = $1", 1, {INT8OID}};
 	Datum value = Int64GetDatum(task_id);
 
 	etl_watermark_forget(task_id, GetUserId(), "alter_task");
 	etl_extract_progress_abandon(task_id);
+	etl_kafka_offset_forget(task_id, NULL, -1);
 	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
-	etl_catalog_call(&files, &value, NULL, SPI_OK_DELETE);
+	etl_file_ledger_delete(task_id);
 	etl_http_progress_delete(task_id);
 }
 

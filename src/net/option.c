@@ -216,7 +216,7 @@ check_value(const EtlOption *option, const char *name, const char *value)
 	bool secret = option->catalog == UserMappingRelationId || option->hidden;
 
 	for (const char *c = value; *c != '\0'; c++)
-		if ((unsigned char) *c < ' ' || *c == '\x7f')
+		if (((unsigned char) *c < ' ' && !(option->lines && strchr("\r\n", *c) != NULL)) || *c == '\x7f')
 			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 							errmsg("option \"%s\" contains a control character", name),
 							errdetail("It is character %d.", (int) (c - value) + 1),

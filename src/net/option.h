@@ -19,6 +19,7 @@ typedef struct EtlOption
 	bool (*is_valid)(const char *value);
 	const char *hint; /* what is valid, a sentence */
 	bool hidden;	  /* the value is never shown; that of a user mapping's option never is */
+	bool lines;		  /* the value may have several lines */
 } EtlOption;
 
 /*

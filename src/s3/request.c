@@ -8,6 +8,7 @@
 
 #include "errors.h"
 #include "miscadmin.h"
+#include "net/url.h"
 #include "pgstat.h"
 #include "s3/request.h"
 #include "s3/xml.h"
@@ -71,7 +72,7 @@ etl_s3_request_sign(const EtlS3Request *request, EtlTransferRequest *transfer)
 	char *host = host_of(s3);
 
 	transfer->header = (EtlNames){0, palloc(sizeof(char *) * (MOST_HEADERS + 1))};
-	transfer->url = psprintf("%s://%s%s%s%s", s3->scheme, host, etl_sigv4_encode(sign.path, true),
+	transfer->url = psprintf("%s://%s%s%s%s", s3->scheme, host, etl_url_encode(sign.path, true),
 							 request->n_query > 0 ? "?" : "", etl_sigv4_query(&sign));
 	transfer->timeout = s3->timeout;
 	transfer->with_headers = true;

@@ -7,29 +7,12 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "net/url.h"
 #include "pgtime.h"
 #include "s3/hash.h"
 #include "s3/sigv4.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
-
-/* etl_sigv4_encode encodes byte by byte. */
-char *
-etl_sigv4_encode(const char *text, bool keep_slash)
-{
-	StringInfoData result;
-
-	initStringInfo(&result);
-	for (const unsigned char *c = (const unsigned char *) text; *c; c++)
-	{
-		if ((*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || *c == '-' ||
-			*c == '.' || *c == '_' || *c == '~' || (*c == '/' && keep_slash))
-			appendStringInfoChar(&result, *c);
-		else
-			appendStringInfo(&result, "%%%02X", *c);
-	}
-	return result.data;
-}
 
 /* compare_pairs orders by name, then by value, byte by byte. */
 static int
@@ -50,8 +33,8 @@ sorted(int n, const EtlSigv4Pair *pairs, bool is_encoded)
 
 	for (int i = 0; i < n; i++)
 	{
-		result[i].name = is_encoded ? etl_sigv4_encode(pairs[i].name, false) : pairs[i].name;
-		result[i].value = is_encoded ? etl_sigv4_encode(pairs[i].value, false) : pairs[i].value;
+		result[i].name = is_encoded ? etl_url_encode(pairs[i].name, false) : pairs[i].name;
+		result[i].value = is_encoded ? etl_url_encode(pairs[i].value, false) : pairs[i].value;
 	}
 	qsort(result, n, sizeof(EtlSigv4Pair), compare_pairs);
 	return result;
@@ -95,7 +78,7 @@ canonical(const EtlSigv4Request *request, char **names)
 
 	initStringInfo(&text);
 	initStringInfo(&list);
-	appendStringInfo(&text, "%s\n%s\n%s\n", request->method, etl_sigv4_encode(request->path, true),
+	appendStringInfo(&text, "%s\n%s\n%s\n", request->method, etl_url_encode(request->path, true),
 					 etl_sigv4_query(request));
 	for (int i = 0; i < request->n_header; i++)
 	{

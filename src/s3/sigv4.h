@@ -35,9 +35,6 @@ typedef struct EtlSigv4Request
 	const char *secret_key;
 } EtlSigv4Request;
 
-/* A text as it stands in a URL: all but A-Z a-z 0-9 - . _ ~ as %XX, and "/" too unless it is kept. */
-extern char *etl_sigv4_encode(const char *text, bool keep_slash);
-
 /* The query string, encoded and in canonical order: what has to be sent. */
 extern char *etl_sigv4_query(const EtlSigv4Request *request);
 

@@ -1,6 +1,7 @@
 # A TCP proxy that cuts a connection after a given number of bytes from the server.
 #
 #   my $proxy = EtlProxy->new($host, $port);          port: $proxy->port
+#       with rewrite => sub { ... } what the server sends goes through it, with the proxy's port: (bytes, port) -> bytes
 #   $proxy->cut(after => 120, behind => qr/ORDER BY/, reset => 1);
 #       the next connection is cut when it has handed on 120 bytes from the server, counted from when the client has sent
 #       something that matches (from the start without "behind"); with reset by RST instead of FIN. Later connections pass.
@@ -18,9 +19,9 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 
 sub new
 {
-	my ($class, $host, $port) = @_;
+	my ($class, $host, $port, %how) = @_;
 	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 16, ReuseAddr => 1) or die "proxy: $!";
-	my $self = bless { port => $listener->sockport, dir => File::Temp->newdir }, $class;
+	my $self = bless { port => $listener->sockport, dir => File::Temp->newdir, rewrite => $how{rewrite} }, $class;
 	my $parent = $$;
 	$self->{pid} = fork // die "proxy: $!";
 	if ($self->{pid} == 0)
@@ -142,6 +143,7 @@ sub _serve
 			my $got = sysread $socket, my $bytes, 16384;
 			if (!$got) { $end->($client); next }
 			my $order = $order{$client};
+			$bytes = $self->{rewrite}->($bytes, $self->{port}) if $self->{rewrite} && !$from_client;
 			if ($from_client)
 			{
 				$order->{counting} = 1 if $order && !$order->{counting} && $bytes =~ /$order->{behind}/;
