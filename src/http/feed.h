@@ -33,7 +33,8 @@ typedef struct EtlHttpPage
 	bool built;
 	int tries;
 	int redirects;
-	bool renewed; /* with a new token, after the old one was refused */
+	bool conditional; /* it may be answered that nothing has changed */
+	bool renewed;	  /* with a new token, after the old one was refused */
 	TimestampTz due;
 	EtlTransferResult result;
 	EtlHttpFailure *failure; /* NULL: none; raised when it is its turn */
@@ -45,7 +46,8 @@ typedef struct EtlHttpPage
 	bool unchanged;		   /* 304 */
 	bool is_end;		   /* nothing comes behind it */
 	EtlHttpPosition after; /* what comes behind it */
-	int64 received;		   /* records of the parent, with those of this page */
+	int64 before;		   /* records of the parent on the pages before it */
+	int64 received;		   /* the same for what comes behind it */
 } EtlHttpPage;
 
 typedef struct EtlHttpFeed
@@ -62,6 +64,7 @@ typedef struct EtlHttpFeed
 	EtlTransferSet *set; /* NULL: not open */
 	EtlHttpRate rate;
 	TimestampTz started;
+	size_t largest; /* bytes of the largest answer so far */
 
 	/* walk.c */
 	List *pages;		  /* of EtlHttpPage */

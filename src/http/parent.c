@@ -48,6 +48,8 @@ etl_http_parent_fill(const EtlHttpParents *parents, int parent, const char *text
 {
 	StringInfoData filled;
 
+	if (parents == NULL)
+		return pstrdup(text);
 	initStringInfo(&filled);
 	while (*text != '\0')
 	{

@@ -31,7 +31,7 @@ extern const char *etl_http_parent_value(const EtlHttpParents *parents, int pare
 extern char *etl_http_parent_key(const EtlHttpParents *parents, int parent);
 extern int etl_http_parent_find(const EtlHttpParents *parents, const char *key);
 
-/* A text with {column} replaced by the parent's values, percent-encoded. */
+/* A text with {column} replaced by the parent's values, percent-encoded; parents NULL: as it is. */
 extern char *etl_http_parent_fill(const EtlHttpParents *parents, int parent, const char *text);
 
 /* Appends a text percent-encoded. */

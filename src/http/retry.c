@@ -116,7 +116,7 @@ fail_transfer(const EtlHttpTable *table, const EtlTransferRequest *request, cons
 /* etl_http_retry_judge judges. What is asked by POST is repeated only where it certainly has not been done. */
 EtlHttpVerdict
 etl_http_retry_judge(const EtlHttpTable *table, const EtlTransferRequest *request, const EtlTransferResult *result,
-					 int tries, int *delay, EtlHttpFailure **failure)
+					 int tries, bool renewed, int *delay, EtlHttpFailure **failure)
 {
 	char *header = etl_transfer_header(result, "Retry-After");
 	int64 asked = header != NULL ? etl_http_retry_after(header) : -1;
@@ -132,7 +132,7 @@ etl_http_retry_judge(const EtlHttpTable *table, const EtlTransferRequest *reques
 		*failure = fail_transfer(table, request, result);
 		return ETL_HTTP_FAILED;
 	}
-	if (result->status == 401 && table->auth == ETL_HTTP_OAUTH2)
+	if (result->status == 401 && table->auth == ETL_HTTP_OAUTH2 && !renewed)
 		return ETL_HTTP_RENEW;
 	if (is_busy(result->status) && tries < ETL_HTTP_MOST_TRIES && asked <= ETL_HTTP_LONGEST_WAIT &&
 		(idempotent || result->status == 429 || result->status == 503))

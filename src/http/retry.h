@@ -23,9 +23,9 @@ typedef enum EtlHttpVerdict
 	ETL_HTTP_FAILED /* *failure says why */
 } EtlHttpVerdict;
 
-/* tries: how often it was asked. In the current memory context. */
+/* tries: how often it was asked. renewed: with a token that was got for it. In the current memory context. */
 extern EtlHttpVerdict etl_http_retry_judge(const EtlHttpTable *table, const EtlTransferRequest *request,
-										   const EtlTransferResult *result, int tries, int *delay,
+										   const EtlTransferResult *result, int tries, bool renewed, int *delay,
 										   EtlHttpFailure **failure);
 
 /* What the header Retry-After says, in ms from now; -1: nothing. Pure but for the clock. */

@@ -325,6 +325,7 @@ etl_http_walk_look(EtlHttpFeed *feed, EtlHttpPage *page)
 	bool is_end;
 
 	feed->n_pages++;
+	page->before = feed->received;
 	feed->received += page->document.n;
 	page->received = feed->received;
 	failure = look_behind(feed, page, &is_end);
