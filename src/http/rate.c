@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "catalog/rate_limit.h"
 #include "http/rate.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /* Times that are reserved together: those of a quarter of a second, and at most so many. */
@@ -31,7 +32,9 @@ reserve(EtlHttpRate *rate)
 	MemoryContext context = CurrentMemoryContext;
 
 	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
 	rate->next = etl_rate_limit_reserve(rate->server, n, rate->interval);
+	PopActiveSnapshot();
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	rate->reserved = n;
