@@ -1,7 +1,7 @@
 -- Options of etl_http that do not fit, and etl.allowed_hosts.
 \set VERBOSITY terse
-CREATE EXTENSION IF NOT EXISTS etl_ext;
 SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS etl_ext;
 CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE message text; detail text; hint text; state text;
 BEGIN
