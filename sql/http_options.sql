@@ -21,7 +21,7 @@ CREATE SERVER http_api FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'https://
 SELECT pg_temp.server($$base_url 'https://api.example.com', auth 'digest'$$);
 SELECT pg_temp.server($$base_url 'https://api.example.com', auth 'api_key'$$);
 SELECT pg_temp.server($$base_url 'https://api.example.com', auth 'oauth2'$$);
-SELECT pg_temp.server($$base_url 'https://api.example.com', auth 'oauth2', token_url 'https://me:secret@login.example.com/'$$);
+SELECT pg_temp.server($$base_url 'https://api.example.com', auth 'oauth2', token_url 'https://example:secret@login.example.com/'$$);
 SELECT pg_temp.server($$base_url 'https://api.example.com', token_url 'https://login.example.com/'$$);
 SELECT pg_temp.server($$base_url 'https://api.example.com', auth 'api_key', api_key_name 'a b'$$);
 SELECT pg_temp.server($$base_url 'https://api.example.com', rate_limit '10'$$);
