@@ -189,7 +189,7 @@ static const EtlOption http_option[] = {
 	{"auth", ForeignServerRelationId, false, is_auth, "It is one of: none, basic, bearer, api_key, oauth2."},
 	{"api_key_name", ForeignServerRelationId, false, is_word, "It is the name of a header or parameter."},
 	{"api_key_in", ForeignServerRelationId, false, is_place, "It is header or query."},
-	{"token_url", ForeignServerRelationId, false, is_token_url, "It is a whole address, without a user in it."},
+	{"token_url", ForeignServerRelationId, false, is_token_url, "It is a whole address, without a user in it.", true},
 	{"token_auth", ForeignServerRelationId, false, is_client, "It is basic or body."},
 	{"scope", ForeignServerRelationId, false, NULL, NULL},
 	{"audience", ForeignServerRelationId, false, NULL, NULL},
