@@ -18,7 +18,7 @@ END $$;
 -- Servers.
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_s3$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_s3 OPTIONS (bucket 'No Bucket')$$);
-SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_s3 OPTIONS (bucket 'acme', endpoint 'https://key:secret@s3.example.com')$$);
+SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_s3 OPTIONS (bucket 'acme', endpoint 'https://s3.example.com@key:secret')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_s3 OPTIONS (bucket 'acme', endpoint 'https://s3.example.com/path')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_s3 OPTIONS (bucket 'acme', region 'EU west')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_s3 OPTIONS (bucket 'acme', addressing 'host')$$);

@@ -55,7 +55,7 @@ etl_s3_make(const List *server, const List *mapping)
 	s3->context = CurrentMemoryContext;
 	s3->region = text_of(server, "region", "us-east-1");
 	s3->bucket = text_of(server, "bucket", "");
-	endpoint = text_of(server, "endpoint", psprintf("https://s3.%s.amazonaws.com", s3->region));
+	endpoint = text_of(server, "endpoint", psprintf("https://%s.%s.amazonaws.com", "s3", s3->region));
 	s3->host = strstr(endpoint, "://") + 3;
 	s3->scheme = pnstrdup(endpoint, s3->host - endpoint - 3);
 	s3->host = pnstrdup(s3->host, strcspn(s3->host, "/"));
