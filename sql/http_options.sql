@@ -76,7 +76,7 @@ CREATE FOREIGN TABLE http_wrong (code text) SERVER http_api OPTIONS (path '/rate
 CREATE FOREIGN TABLE http_wrong_format (code text) SERVER http_api OPTIONS (path '/rates', since_param 's', since_column 'code', since_format 'epoch');
 CREATE FOREIGN TABLE http_up (id int) SERVER http_api OPTIONS (path '/a/../../b');
 CREATE FOREIGN TABLE http_for (id int) SERVER http_api OPTIONS (path '/a/{order_id}', for_each 'SELECT 1 AS id');
-SELECT etl.create_pipeline('http_p');
+SELECT etl.create_pipeline('http_p') > 0 AS created;
 SELECT pg_temp.refused($$SELECT etl.add_extract('http_p', 'x', source => 'http_wrong', target => 'public.http_raw')$$);
 SELECT pg_temp.refused($$SELECT etl.add_extract('http_p', 'x', source => 'http_wrong_format', target => 'public.http_raw')$$);
 SELECT pg_temp.refused($$SELECT etl.add_extract('http_p', 'x', source => 'http_rates', target => 'public.http_raw', cursor_column => 'code')$$);

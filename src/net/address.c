@@ -429,6 +429,6 @@ etl_address_check_http_proxy(char **value, void **extra, GucSource source)
 {
 	if (**value == '\0' || strncmp(*value, "http://", 7) == 0 || strncmp(*value, "https://", 8) == 0)
 		return true;
-	GUC_check_errdetail("The address of a proxy begins with its scheme, http or https.");
+	GUC_check_errdetail("A proxy begins with \"http://\" or \"https://\".");
 	return false;
 }
