@@ -7,6 +7,7 @@
 #       something that matches (from the start without "behind"); with reset by RST instead of FIN. Later connections pass.
 #       skip => 1: not the next connection, but the one after it.
 #   $proxy->counted;                                   bytes that the armed connection has counted; waits until it has ended
+#   $proxy->was_cut;                                   whether the armed connection has reached its limit; does not wait
 #   $proxy->stop;
 package EtlProxy;
 
@@ -45,6 +46,7 @@ sub cut
 {
 	my ($self, %how) = @_;
 	unlink "$self->{dir}/counted";
+	$self->{after} = $how{after};
 	_write($self, 'armed', join("\n", $how{after}, $how{behind} // '', $how{reset} // 0, $how{skip} // 0));
 }
 
@@ -62,6 +64,14 @@ sub counted
 		select undef, undef, undef, 0.05;
 	}
 	die 'proxy: the armed connection never ended';
+}
+
+# was_cut says whether the armed connection was cut.
+sub was_cut
+{
+	my ($self) = @_;
+	open(my $file, '<', "$self->{dir}/counted") or return 0;
+	return (<$file> // 0) >= $self->{after};
 }
 
 sub stop
