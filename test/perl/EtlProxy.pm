@@ -5,7 +5,7 @@
 #   $proxy->cut(after => 120, behind => qr/ORDER BY/, reset => 1);
 #       the next connection is cut when it has handed on 120 bytes from the server, counted from when the client has sent
 #       something that matches (from the start without "behind"); with reset by RST instead of FIN. Later connections pass.
-#       skip => 1: not the next connection, but the one after it.
+#       skip => 1: not the next connection, but the one after it; last => 1: the proxy ends with it.
 #   $proxy->counted;                                   bytes that the armed connection has counted; waits until it has ended
 #   $proxy->was_cut;                                   whether the armed connection has reached its limit; does not wait
 #   $proxy->stop;
@@ -47,7 +47,7 @@ sub cut
 	my ($self, %how) = @_;
 	unlink "$self->{dir}/counted";
 	$self->{after} = $how{after};
-	_write($self, 'armed', join("\n", $how{after}, $how{behind} // '', $how{reset} // 0, $how{skip} // 0));
+	_write($self, 'armed', join("\n", $how{after}, $how{behind} // '', $how{reset} // 0, $how{skip} // 0, $how{last} // 0));
 }
 
 # counted returns how many bytes the armed connection had when it ended.
@@ -104,7 +104,7 @@ sub _take_order
 		return;
 	}
 	unlink "$self->{dir}/armed";
-	return { left => $order[0], behind => $order[1], reset => $order[2], counted => 0, counting => $order[1] eq '' };
+	return { left => $order[0], behind => $order[1], reset => $order[2], last => $order[4], counted => 0, counting => $order[1] eq '' };
 }
 
 # _serve hands bytes on, in both directions, for all connections.
@@ -128,6 +128,7 @@ sub _serve
 			$socket->close;
 		}
 		_write($self, 'counted', $order->{counted}) if $order;
+		if ($order && $order->{last}) { require POSIX; POSIX::_exit(0) }
 		delete $order{$client};
 	};
 	while (1)
