@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The daily pipeline on real servers, from a bare Debian 12 machine: root or not.
-#   demo/run.sh        installs, builds, starts three servers, runs the pipeline, changes rows, runs it again
+#   demo/run.sh        installs, builds, starts six servers, runs the pipeline, changes rows, runs it again
 #   demo/run.sh psql   opens psql in the warehouse
 #   demo/run.sh stop   stops the servers and removes the work directory
 # DEMO_ROWS (1000000): orders, and payments. ETL_DEMO_DIR: the work directory.
@@ -12,6 +12,10 @@ ROWS=${DEMO_ROWS:-1000000}
 PATH=$PATH:/usr/sbin:/sbin
 # shellcheck source=test/servers/lib.sh
 . "$ROOT/test/servers/lib.sh"
+# shellcheck source=test/servers/peers.sh
+. "$ROOT/test/servers/peers.sh"
+# shellcheck source=demo/sources.sh
+. "$ROOT/demo/sources.sh"
 
 CHANGED=10000
 step_started=$EPOCHREALTIME
@@ -57,6 +61,9 @@ start_servers() {
 	mariadb_create pay
 	mariadb_start pay
 	done_step
+	start_api
+	start_drop
+	start_bus
 	step "Start the warehouse, a PostgreSQL server" "$WORK/warehouse/server.log"
 	pg_create warehouse warehouse <<-CONF
 		shared_preload_libraries = 'etl_ext,pg_cron'
@@ -67,6 +74,7 @@ start_servers() {
 		maintenance_work_mem = 256MB
 		max_wal_size = 4GB
 		max_worker_processes = 16
+		etl.allowed_hosts = '*, 127.0.0.0/8'
 	CONF
 	pg_start warehouse
 	done_step
@@ -83,13 +91,20 @@ seed() {
 		cat "$ROOT/demo/seed/pay.sql"
 	} | mariadb_sql pay >"$WORK/seed.log" 2>&1
 	done_step
+	step "Seed 300 rates, 30 files of $((ROWS / 50)) returns, $((ROWS / 5)) clicks" "$WORK/seed.log"
+	{
+		seed_rates
+		seed_returns
+		send_clicks "$((ROWS / 5))"
+	} >"$WORK/seed.log" 2>&1
+	done_step
 }
 
 define() {
 	step "Define the pipeline: demo/daily.sql" "$WORK/define.log"
 	pg_psql warehouse -d warehouse -v shop_host=127.0.0.1 -v shop_port="$(port_of shop)" \
 		-v shop_password="$(secret_of shop)" -v pay_host=127.0.0.1 -v pay_port="$(port_of pay)" \
-		-v pay_password="$(secret_of pay)" -f "$ROOT/demo/daily.sql" >"$WORK/define.log" 2>&1
+		-v pay_password="$(secret_of pay)" "${source_variables[@]}" -f "$ROOT/demo/daily.sql" >"$WORK/define.log" 2>&1
 	done_step
 }
 
@@ -119,6 +134,13 @@ change_rows() {
 	pg_psql shop -d shop -f "$ROOT/demo/changes_shop.sql" >"$WORK/changes.log" 2>&1
 	mariadb_sql pay <"$ROOT/demo/changes_pay.sql" >"$WORK/changes.log" 2>&1
 	done_step
+	step "Two more rates, a file of returns, $((ROWS / 100)) clicks" "$WORK/changes.log"
+	{
+		change_rates
+		put_returns "$((ROWS / 50 + 1))" "$((ROWS / 50 + ROWS / 500))" today
+		send_clicks "$((ROWS / 100))"
+	} >"$WORK/changes.log" 2>&1
+	done_step
 }
 
 run_demo() {
@@ -131,6 +153,9 @@ run_demo() {
 
 	step "Install what is missing of PostgreSQL $PG_MAJOR, MariaDB, gcc" "$WORK/packages.log"
 	install_packages "${RUN_PACKAGES[@]}"
+	done_step
+	step "Install what is missing of nginx, an S3 server, Kafka" "$WORK/packages.log"
+	install_sources
 	done_step
 	step "Build etl_ext into a private copy of PostgreSQL" "$WORK/build.log"
 	private_install

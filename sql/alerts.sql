@@ -48,7 +48,7 @@ SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'https://hooks.example.com', timeout '5 ms')$$);
 SELECT pg_temp.refused($$ALTER SERVER alert_chat OPTIONS (DROP base_url)$$);
 SELECT pg_temp.refused($$ALTER FOREIGN DATA WRAPPER etl_http OPTIONS (ADD timeout '3 s')$$);
-SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER alert_chat OPTIONS (path '/x')$$);
+SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER alert_chat OPTIONS (path 'x')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_smtp OPTIONS (port '25')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_smtp OPTIONS (host 'mail.example.com/x')$$);
 SELECT pg_temp.refused($$CREATE SERVER x FOREIGN DATA WRAPPER etl_smtp OPTIONS (host 'mail.example.com', port '0')$$);

@@ -38,6 +38,12 @@ CREATE POLICY source_schema_member ON etl.source_schema FOR SELECT
 ALTER TABLE etl.extract_progress ENABLE ROW LEVEL SECURITY;
 CREATE POLICY extract_progress_member ON etl.extract_progress FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = extract_progress.task_id));
+ALTER TABLE etl.http_progress ENABLE ROW LEVEL SECURITY;
+CREATE POLICY http_progress_member ON etl.http_progress FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = http_progress.task_id));
+ALTER TABLE etl.file_ledger ENABLE ROW LEVEL SECURITY;
+CREATE POLICY file_ledger_member ON etl.file_ledger FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = file_ledger.task_id));
 ALTER TABLE etl.kafka_offset ENABLE ROW LEVEL SECURITY;
 CREATE POLICY kafka_offset_member ON etl.kafka_offset FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = kafka_offset.task_id));

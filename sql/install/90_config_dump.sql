@@ -15,6 +15,8 @@ SELECT pg_extension_config_dump('etl.source_schema', '');
 SELECT pg_extension_config_dump('etl.extract_progress', '');
 SELECT pg_extension_config_dump('etl.kafka_offset', '');
 SELECT pg_extension_config_dump('etl.consumed', '');
+SELECT pg_extension_config_dump('etl.file_ledger', '');
+SELECT pg_extension_config_dump('etl.http_progress', '');
 SELECT pg_extension_config_dump('etl.run_run_id_seq', '');
 SELECT pg_extension_config_dump('etl.task_run_task_run_id_seq', '');
 SELECT pg_extension_config_dump('etl.alert_alert_id_seq', '');

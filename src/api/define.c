@@ -405,3 +405,17 @@ etl_define_edges(const EtlPipeline *pipeline)
 		raise_cycle(pipeline, &tasks, path, n);
 	etl_task_replace_edges(pipeline->pipeline_id, &tasks, graph);
 }
+
+/* etl_define_find_task refuses a name that there is not. */
+EtlTask *
+etl_define_find_task(const EtlPipeline *pipeline, const char *name)
+{
+	EtlTask *task = etl_task_find(pipeline->pipeline_id, name);
+
+	if (task == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
+				 errdetail("Names are compared letter by letter, upper and lower case differ."),
+				 errhint("SELECT name FROM etl.task lists the tasks.")));
+	return task;
+}

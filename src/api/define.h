@@ -23,6 +23,9 @@ extern void etl_define_return(EtlRole *role);
 extern char *etl_define_search_path(void);
 extern Oid etl_define_task_owner(const EtlPipeline *pipeline, const EtlTask *task);
 
+/* A task by its name; 42704 when there is none. */
+extern EtlTask *etl_define_find_task(const EtlPipeline *pipeline, const char *name);
+
 extern void etl_define_task(const EtlPipeline *pipeline, EtlTask *task);
 extern void etl_define_edges(const EtlPipeline *pipeline);
 

@@ -218,16 +218,11 @@ etl_explain_task(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
 	char *name = etl_args_required(fcinfo, "task");
-	EtlTask *task = etl_task_find(pipeline->pipeline_id, name);
+	EtlTask *task = etl_define_find_task(pipeline, name);
 	EtlRole role;
 	List *lines;
 	ListCell *lc;
 
-	if (task == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
-				 errdetail("Names are compared letter by letter, upper and lower case differ."),
-				 errhint("SELECT name FROM etl.task lists the tasks.")));
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	task->owner = etl_define_task_owner(pipeline, task);
 	etl_define_become(&role, task->owner, task->search_path);

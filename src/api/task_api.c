@@ -201,20 +201,6 @@ etl_add_check(PG_FUNCTION_ARGS)
 	return add_task(fcinfo, ETL_TASK_CHECK);
 }
 
-/* get_task returns a task to change. Errors: 42704 with the tasks there are. */
-static EtlTask *
-get_task(const EtlPipeline *pipeline, const char *name)
-{
-	EtlTask *task = etl_task_find(pipeline->pipeline_id, name);
-
-	if (task == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
-				 errdetail("Names are compared letter by letter, upper and lower case differ."),
-				 errhint("SELECT name FROM etl.task lists the tasks.")));
-	return task;
-}
-
 /* check_applicable makes sure that the options given exist for the task's kind. Errors: 22023. */
 static void
 check_applicable(FunctionCallInfo fcinfo, const EtlTask *task, const EtlNames *reset)
@@ -321,7 +307,7 @@ Datum
 etl_alter_task(PG_FUNCTION_ARGS)
 {
 	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
-	EtlTask *old = get_task(pipeline, etl_args_required(fcinfo, "name"));
+	EtlTask *old = etl_define_find_task(pipeline, etl_args_required(fcinfo, "name"));
 	EtlNames reset = etl_args_names(fcinfo, "reset");
 	char *owner = etl_args_text(fcinfo, "owner");
 	char *type = etl_args_text(fcinfo, "type");
@@ -374,7 +360,7 @@ Datum
 etl_drop_task(PG_FUNCTION_ARGS)
 {
 	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
-	EtlTask *task = get_task(pipeline, etl_args_required(fcinfo, "name"));
+	EtlTask *task = etl_define_find_task(pipeline, etl_args_required(fcinfo, "name"));
 	EtlTaskList tasks = etl_task_list(pipeline->pipeline_id);
 
 	for (int i = 0; i < tasks.n; i++)

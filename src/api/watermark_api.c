@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "api/args.h"
+#include "api/define.h"
 #include "catalog/audit_log.h"
 #include "catalog/extract_progress.h"
 #include "catalog/pipeline.h"
@@ -24,13 +25,8 @@ PG_FUNCTION_INFO_V1(etl_set_watermark);
 static EtlTask *
 get_extract(const EtlPipeline *pipeline, const char *name)
 {
-	EtlTask *task = etl_task_find(pipeline->pipeline_id, name);
+	EtlTask *task = etl_define_find_task(pipeline, name);
 
-	if (task == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
-				 errdetail("Names are compared letter by letter, upper and lower case differ."),
-				 errhint("SELECT name FROM etl.task lists the tasks.")));
 	if (task->kind != ETL_TASK_EXTRACT || task->cursor_column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("task \"%s\" has no watermark", name),
 						task->kind != ETL_TASK_EXTRACT

@@ -5,6 +5,8 @@
 #include "postgres.h"
 
 #include "catalog/extract_progress.h"
+#include "catalog/file_ledger.h"
+#include "catalog/http_progress.h"
 #include "catalog/kafka_offset.h"
 #include "catalog/pg_type.h"
 #include "catalog/task.h"
@@ -381,6 +383,8 @@ etl_task_forget_progress(int64 task_id)
 	etl_extract_progress_abandon(task_id);
 	etl_kafka_offset_forget(task_id, NULL, -1);
 	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
+	etl_file_ledger_delete(task_id);
+	etl_http_progress_delete(task_id);
 }
 
 /*

@@ -275,7 +275,11 @@ explain_scan(ForeignScanState *node, ExplainState *es)
 	if (scan->routine->explain == NULL)
 		return;
 	foreach (cell, scan->routine->explain(&scan->request))
-		ExplainPropertyText("Source", lfirst(cell), es);
+	{
+		const char *line = lfirst(cell);
+
+		ExplainPropertyText("Source", strncmp(line, "-- ", 3) == 0 ? line + 3 : line, es);
+	}
 }
 
 /* etl.feed_handler() */

@@ -220,6 +220,26 @@ etl_address_is_host_allowed(const EtlAddressList *list, const char *host, int po
 	return false;
 }
 
+/* etl_address_is_host_listed says whether a host is listed by its name, or as an address. */
+bool
+etl_address_is_host_listed(const EtlAddressList *list, const char *host, int port)
+{
+	struct sockaddr_storage storage;
+	unsigned char address[16];
+	bool is_literal = read_literal(host, &storage) && read_sockaddr((const struct sockaddr *) &storage, address);
+
+	for (int i = 0; i < list->n; i++)
+	{
+		const Entry *entry = &list->entry[i];
+
+		if ((entry->port == 0 || entry->port == port) &&
+			(is_named(entry, host) ||
+			 (is_literal && entry->kind == ENTRY_NETWORK && has_prefix(address, entry->address, entry->bits))))
+			return true;
+	}
+	return false;
+}
+
 /* read_number reads digits into a number up to most; false: it is none. */
 static bool
 read_number(const char *text, int most, int *number)
@@ -409,6 +429,6 @@ etl_address_check_http_proxy(char **value, void **extra, GucSource source)
 {
 	if (**value == '\0' || strncmp(*value, "http://", 7) == 0 || strncmp(*value, "https://", 8) == 0)
 		return true;
-	GUC_check_errdetail("A proxy begins with http:// or https://.");
+	GUC_check_errdetail("A proxy begins with \"http://\" or \"https://\".");
 	return false;
 }

@@ -32,6 +32,9 @@ extern bool etl_address_is_allowed(const EtlAddressList *list, const char *host,
 /* Whether a proxy may be asked for a host; it alone knows the address. Thread-safe, raises nothing. */
 extern bool etl_address_is_host_allowed(const EtlAddressList *list, const char *host, int port);
 
+/* Whether a host is listed by more than "*". Thread-safe, raises nothing. */
+extern bool etl_address_is_host_listed(const EtlAddressList *list, const char *host, int port);
+
 /* Whether an address belongs to the public part of the internet. Thread-safe, raises nothing. */
 extern bool etl_address_is_public(const struct sockaddr *addr);
 

@@ -41,6 +41,21 @@ etl_transfer_add(EtlTransferSet *set, const EtlTransferRequest *request, void *t
 	(void) etl_pump_add(&set->pump, request, false, tag);
 }
 
+/* etl_transfer_drop breaks off a transfer. */
+void
+etl_transfer_drop(EtlTransferSet *set, const void *tag)
+{
+	dlist_mutable_iter it;
+
+	dlist_foreach_modify(it, &set->pump.transfers)
+	{
+		EtlHandle *handle = dlist_container(EtlHandle, node, it.cur);
+
+		if (handle->tag == tag)
+			etl_pump_remove(&set->pump, handle);
+	}
+}
+
 /* take_ended returns the result of a transfer that has ended; false if there is none. */
 static bool
 take_ended(EtlTransferSet *set, EtlTransferResult *result)

@@ -55,6 +55,9 @@ extern void etl_transfer_close(EtlTransferSet *set);
 /* Begins a transfer; tag comes back in its result. Errors: 22023, 53200, 58000. */
 extern void etl_transfer_add(EtlTransferSet *set, const EtlTransferRequest *request, void *tag);
 
+/* Breaks off the transfer with a tag, if it runs; there will be no result. */
+extern void etl_transfer_drop(EtlTransferSet *set, const void *tag);
+
 /* How many transfers have begun whose result was not taken yet. */
 extern int etl_transfer_count(const EtlTransferSet *set);
 

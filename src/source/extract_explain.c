@@ -86,7 +86,7 @@ add_head(Lines *lines, const EtlExtractPlan *plan)
 	add(lines, psprintf("-- extract %s -> %s", task->source, task->target));
 	if (bounds->lower)
 		add(lines, psprintf("-- watermark %s, lower bound %s", bounds->watermark, bounds->lower));
-	else
+	else if (!plan->is_feed || task->cursor_column)
 		add(lines, pstrdup("-- no watermark: everything is read"));
 	if (plan->extract.request.by_key)
 		add(lines, pstrdup("-- in the order of the key; the watermark comes at the end"));

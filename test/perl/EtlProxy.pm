@@ -5,7 +5,7 @@
 #   $proxy->cut(after => 120, behind => qr/ORDER BY/, reset => 1);
 #       the next connection is cut when it has handed on 120 bytes from the server, counted from when the client has sent
 #       something that matches (from the start without "behind"); with reset by RST instead of FIN. Later connections pass.
-#       skip => 1: not the next connection, but the one after it; last => 1: the proxy ends with it.
+#       skip => 1 lets one connection pass first; last => 1: the proxy ends with the connection.
 #   $proxy->counted;                                   bytes that the armed connection has counted; waits until it has ended
 #   $proxy->was_cut;                                   whether the armed connection has reached its limit; does not wait
 #   $proxy->stop;
@@ -98,9 +98,9 @@ sub _take_order
 	my ($self) = @_;
 	open(my $file, '<', "$self->{dir}/armed") or return;
 	chomp(my @order = <$file>);
-	if ($order[3]-- > 0)
+	if ($order[3] > 0)
 	{
-		_write($self, 'armed', join("\n", @order));
+		_write($self, 'armed', join("\n", @order[ 0 .. 2 ], $order[3] - 1, $order[4]));
 		return;
 	}
 	unlink "$self->{dir}/armed";

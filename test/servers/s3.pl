@@ -2,6 +2,7 @@
 # A small S3 client for the tests: it signs on its own, so that the extension's signatures are not checked by themselves.
 #   s3.pl mb BUCKET                    makes a bucket; one that is there already is fine
 #   s3.pl put BUCKET KEY [FILE]        stores an object, of standard input without a file; prints its ETag
+#   s3.pl fill BUCKET PREFIX N          stores N objects PREFIX00001.csv, ... with their number
 #   s3.pl get BUCKET KEY               prints an object
 #   s3.pl rm BUCKET KEY                removes an object
 #   s3.pl ls [BUCKET [PREFIX]]         prints the buckets, or the keys of one
@@ -63,7 +64,8 @@ sub send_request
 	delete $signed{host};    # HTTP::Tiny adds the same one.
 	my $authorization = 'AWS4-HMAC-SHA256 Credential=' . setting('ACCESS_KEY') . "/$scope, SignedHeaders=$names, "
 	  . "Signature=$signature";
-	return HTTP::Tiny->new(timeout => 60, max_redirect => 0)->request($method, $endpoint . $target,
+	our $client //= HTTP::Tiny->new(timeout => 60, max_redirect => 0);
+	return $client->request($method, $endpoint . $target,
 		{ headers => { %headers, %signed, authorization => $authorization }, content => $body });
 }
 
@@ -120,6 +122,11 @@ elsif ($command eq 'put' && @arguments >= 2)
 	my ($bucket, $key, $file) = @arguments;
 	print checked(send_request('PUT', path_of($bucket, $key), file_content($file)))->{headers}{etag}, "\n";
 }
+elsif ($command eq 'fill' && @arguments == 3)
+{
+	my ($bucket, $prefix, $n) = @arguments;
+	checked(send_request('PUT', path_of($bucket, sprintf '%s%05d.csv', $prefix, $_), "id\n$_\n")) for 1 .. $n;
+}
 elsif ($command eq 'get' && @arguments == 2)
 {
 	print checked(send_request('GET', path_of(@arguments), ''))->{content};
@@ -151,5 +158,5 @@ elsif ($command eq 'request' && @arguments >= 2)
 }
 else
 {
-	die "usage: s3.pl mb|put|get|rm|ls|request ...; its first lines say more\n";
+	die "usage: s3.pl mb|put|fill|get|rm|ls|request ...; its first lines say more\n";
 }

@@ -21,7 +21,7 @@ my @secrets = qw(sesame-token hush-path-4711 open-barley grain-of-rye);
 
 my $node = PostgreSQL::Test::Cluster->new('alerts');
 $node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'etl_ext'\nmax_worker_processes = 16\nrestart_after_crash = on\n");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'etl_ext'\nmax_worker_processes = 16\nrestart_after_crash = on\netl.allowed_hosts = '*, 127.0.0.0/8'\n");
 $node->start;
 
 sub sql
