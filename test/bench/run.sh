@@ -180,7 +180,7 @@ part_kafka() {
 		line "Kafka, 3M messages of 200 bytes, $task: messages a second" "$(median "${rates[@]}")" "at least 150000"
 		line "Kafka, 3M messages of 200 bytes, $task: private memory, MB" "$most" "under 128"
 	done
-	query -c "SELECT etl.drop_pipeline('kafka')" -c "DROP SCHEMA topics CASCADE" \
+	query -c "SET client_min_messages = warning" -c "SELECT etl.drop_pipeline('kafka')" -c "DROP SCHEMA topics CASCADE" \
 		-c "DROP TABLE raw.topic_text, raw.topic_jsonb, raw.topic_fields" >/dev/null
 }
 
