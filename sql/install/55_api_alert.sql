@@ -8,7 +8,7 @@ CREATE FUNCTION etl.http_validator(options text[], catalog oid)
 RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'etl_http_validator';
 COMMENT ON FUNCTION etl.http_validator IS 'Checks the options of foreign data wrapper etl_http; called by CREATE and ALTER SERVER and USER MAPPING.';
 CREATE FOREIGN DATA WRAPPER etl_http HANDLER etl.feed_handler VALIDATOR etl.http_validator;
-COMMENT ON FOREIGN DATA WRAPPER etl_http IS 'Servers that speak HTTP. Server options: base_url, timeout (default 30 s). User mapping options, secret: url (a whole address that begins with base_url), token (bearer), user, password, header_NAME.';
+COMMENT ON FOREIGN DATA WRAPPER etl_http IS 'Servers that speak HTTP: APIs, whose lists of records are foreign tables, and receivers of alerts. The options are described in docs/http.md.';
 
 CREATE FUNCTION etl.smtp_validator(options text[], catalog oid)
 RETURNS void LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'etl_smtp_validator';
