@@ -5,6 +5,8 @@
 #include "postgres.h"
 
 #include "api/define.h"
+#include "source/relation.h"
+#include "worker/lock.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
@@ -418,4 +420,17 @@ etl_define_find_task(const EtlPipeline *pipeline, const char *name)
 				 errdetail("Names are compared letter by letter, upper and lower case differ."),
 				 errhint("SELECT name FROM etl.task lists the tasks.")));
 	return task;
+}
+
+/* etl_define_refuse_running takes the lock of the raw table until the end of the transaction. */
+void
+etl_define_refuse_running(const EtlTask *task, const char *what)
+{
+	Oid raw = etl_relation_find(task->target);
+
+	if (OidIsValid(raw) && !etl_lock_try(ETL_LOCK_TARGET, raw, false))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("%s of task \"%s\" cannot be moved while the task is running", what, task->name),
+						errdetail("An extract is writing to raw table %s, and moves it itself.", task->target),
+						errhint("Wait for the run with etl.wait_for_run, or cancel it with etl.cancel_run.")));
 }
