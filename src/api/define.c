@@ -5,8 +5,6 @@
 #include "postgres.h"
 
 #include "api/define.h"
-#include "source/relation.h"
-#include "worker/lock.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
@@ -17,6 +15,7 @@
 #include "miscadmin.h"
 #include "quality/check.h"
 #include "source/extract.h"
+#include "source/relation.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -24,6 +23,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "worker/command.h"
+#include "worker/lock.h"
 
 #define MAX_RETRIES 100
 #define MAX_DELAY_DAYS 30
