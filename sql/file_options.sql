@@ -42,6 +42,8 @@ SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (
 SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (format 'ndjson', delimiter ';')$$);
 SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (delimiter '::')$$);
 SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (delimiter ';', quote ';')$$);
+SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (delimiter ';', "null" 'a;b')$$);
+SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (encoding 'SJIS', escape '\')$$);
 SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (header 'yes')$$);
 SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (encoding 'UTF-7')$$);
 SELECT pg_temp.refused($$CREATE FOREIGN TABLE x (a int) SERVER fo_disk OPTIONS (compression 'zip')$$);
@@ -74,6 +76,7 @@ SELECT pg_temp.extract('fo.lake', $$file_changed => 'keep'$$);
 SELECT pg_temp.extract('fo.lake', $$filter => 'id IN (SELECT 1)'$$);
 SELECT pg_temp.extract('fo.lake', $$filter => 'at > now()', columns => '{id}'$$);
 SELECT pg_temp.extract('fo.disk', $$file_changed => 'replace'$$);
+SELECT pg_temp.extract('fo.lake', $$file_changed => 'replace', deletes => 'column: id < 0'$$);
 SELECT pg_temp.extract('fo.line', $$on_error => 'abort'$$);
 SELECT pg_temp.extract('fo.api', $$on_error => 'skip_file'$$);
 SELECT pg_temp.extract('fo.api', $$file_changed => 'append'$$);

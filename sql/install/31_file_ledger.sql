@@ -17,7 +17,7 @@ CREATE TABLE etl.file_ledger (
 COMMENT ON TABLE etl.file_ledger IS 'Files that an extract has read, or decided not to read: one row per version of a file. A version that is here is not read again; a row never expires.';
 COMMENT ON COLUMN etl.file_ledger.task_id IS 'The extract.';
 COMMENT ON COLUMN etl.file_ledger.path IS 'Key of the object, or path below root.';
-COMMENT ON COLUMN etl.file_ledger.etag IS 'Version of the file: the ETag of S3, or the time of the last change of a file on disk in ns; *: any version.';
+COMMENT ON COLUMN etl.file_ledger.etag IS 'Version of the file: the ETag of S3, or the time of the last change of a file on disk in ns; *: any version; -: versions that etl.reload_file has forgotten, whose rows the next one replaces.';
 COMMENT ON COLUMN etl.file_ledger.size IS 'Its size in bytes; 0 for any version.';
 COMMENT ON COLUMN etl.file_ledger.modified IS 'When it was last changed, as the source says.';
 COMMENT ON COLUMN etl.file_ledger.state IS 'loading: an attempt has begun with it; loaded; skipped: bad (on_error), changed (file_changed => ignore), or by etl.skip_file.';

@@ -56,6 +56,9 @@ etl_reload_file(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("file \"%s\" was not read", path),
 				 errdetail("etl.file_ledger has no row of it for task \"%s\".", task->name),
 				 errhint("The next run reads it by itself, if prefix and pattern of the foreign table name it.")));
+	/* What the raw table has of it is to be replaced, as if the file had changed. */
+	if (task->file_changed && strcmp(task->file_changed, "replace") == 0)
+		etl_file_ledger_leave(task->task_id, path);
 	record("reload_file", pipeline, task, path, etl_args_text(fcinfo, "reason"));
 	PG_RETURN_INT32((int32) n);
 }

@@ -130,6 +130,21 @@ etl_file_ledger_forget(int64 task_id, const char *path)
 	return (int64) etl_catalog_call(&statement, value, NULL, SPI_OK_DELETE);
 }
 
+/* etl_file_ledger_leave writes the row that stands for what was forgotten. */
+void
+etl_file_ledger_leave(int64 task_id, const char *path)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.file_ledger (task_id, path, etag, size, state, reason, updated_at)"
+			   " VALUES ($1, $2, '" ETL_LEDGER_FORGOTTEN "', 0, 'skipped', 'etl.reload_file', $3)",
+		.nargs = 3,
+		.argtype = {INT8OID, TEXTOID, TIMESTAMPTZOID},
+	};
+	Datum value[3] = {Int64GetDatum(task_id), CStringGetTextDatum(path), TimestampTzGetDatum(GetCurrentTimestamp())};
+
+	(void) etl_catalog_call(&statement, value, NULL, SPI_OK_INSERT);
+}
+
 /* etl_file_ledger_skip writes the row that stands for any version. */
 void
 etl_file_ledger_skip(int64 task_id, const char *path, const char *reason)

@@ -11,6 +11,9 @@
 /* etag of a row that stands for any version of its file. */
 #define ETL_LEDGER_ANY "*"
 
+/* etag of a row that stands for versions which have been forgotten, and whose rows the next one replaces. */
+#define ETL_LEDGER_FORGOTTEN "-"
+
 typedef struct EtlLedgerFile
 {
 	char *path;
@@ -39,8 +42,9 @@ extern void etl_file_ledger_save(const EtlAttempt *attempt, const EtlLedgerFile 
 /* Forgets all files of a task. */
 extern void etl_file_ledger_delete(int64 task_id);
 
-/* By hand: forgets a file, and returns the number of rows; passes over it from now on. */
+/* By hand: forgets a file, and returns the number of rows; leaves behind that it was there; passes over it from now on. */
 extern int64 etl_file_ledger_forget(int64 task_id, const char *path);
+extern void etl_file_ledger_leave(int64 task_id, const char *path);
 extern void etl_file_ledger_skip(int64 task_id, const char *path, const char *reason);
 
 #endif /* ETL_FILE_LEDGER_H */

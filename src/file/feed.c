@@ -356,12 +356,18 @@ feed_close(EtlFeed *base)
 	feed->store->routine->close(feed->store);
 }
 
-/* check_replace wants to know which rows are those of a file. */
+/* check_replace wants to know which rows are those of a file, and which markers are its own. */
 static void
 check_replace(const EtlTask *task, const EtlSource *source)
 {
-	if (task->file_changed && strcmp(task->file_changed, "replace") == 0 &&
-		etl_relation_column(source, "_file") == NULL)
+	if (task->file_changed == NULL || strcmp(task->file_changed, "replace") != 0)
+		return;
+	if (task->deletes && strcmp(task->deletes, "none") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("file_changed => 'replace' and deletes exclude each other"),
+						errdetail("Rows up to the last delete marker of a file count as those of its old versions."),
+						errhint("Leave one of them out.")));
+	if (etl_relation_column(source, "_file") == NULL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("file_changed => 'replace' needs the column _file of source %s", source->name),
 						errdetail("The rows of the old version are found by it."),

@@ -152,23 +152,47 @@ static const EtlOption file_option[] = {
 	TABLE_OPTIONS,
 };
 
+static char character(const List *given, const char *name, char otherwise);
+
+/* check_characters refuses characters of CSV that cannot be told apart. */
+static void
+check_characters(const List *given)
+{
+	char delimiter = character(given, "delimiter", ',');
+	char quote = character(given, "quote", '"');
+	char escape = character(given, "escape", quote);
+	const char *null = etl_endpoint_option(given, "null");
+	const char *encoding = etl_endpoint_option(given, "encoding");
+
+	if (delimiter == quote)
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE), errmsg("delimiter and quote are the same"),
+						errdetail("Both are \"%c\".", delimiter), errhint("Choose different characters.")));
+	if (null && (strchr(null, delimiter) != NULL || strchr(null, quote) != NULL))
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("option \"null\" has the delimiter or the quote in it"),
+						errdetail("An unquoted field can have neither of them."),
+						errhint("Give the text of the whole field, without quotes.")));
+	/* Such a byte may be the second one of a character there. */
+	if (encoding && PG_ENCODING_IS_CLIENT_ONLY(pg_char_to_encoding(encoding)) && (quote >= '@' || escape >= '@'))
+		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+						errmsg("quote and escape cannot be \"%c\" and \"%c\" in encoding %s", quote, escape, encoding),
+						errdetail("Other characters of that encoding have such bytes in them."),
+						errhint("Convert the files to UTF8.")));
+}
+
 /* check_table refuses options that do not fit together. */
 static void
 check_table(const List *given)
 {
 	static const char *const of_csv[] = {"header", "missing_columns", "delimiter", "quote", "escape", "null"};
 	const char *format = etl_endpoint_option(given, "format");
-	const char *delimiter = etl_endpoint_option(given, "delimiter");
-	const char *quote = etl_endpoint_option(given, "quote");
 
 	for (int i = 0; format && strcmp(format, "ndjson") == 0 && i < lengthof(of_csv); i++)
 		if (etl_endpoint_option(given, of_csv[i]))
 			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 							errmsg("option \"%s\" has no meaning for format ndjson", of_csv[i]),
 							errdetail("It belongs to format csv."), errhint("Leave it out.")));
-	if (delimiter && strcmp(delimiter, quote ? quote : "\"") == 0)
-		ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE), errmsg("delimiter and quote are the same"),
-						errdetail("Both are \"%s\".", delimiter), errhint("Choose different characters.")));
+	check_characters(given);
 }
 
 /* etl.s3_validator(text[], oid) */
