@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine waiting extract large load memory files kafka demo (default: all)
-#   LONG=1: the large file has 2 GB instead of 300 MB
+#   test/bench/run.sh [PART...]    parts: engine waiting extract large load memory http files kafka demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -9,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load memory files kafka demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load memory http files kafka demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -139,6 +138,13 @@ part_memory() {
 	: >"$WORK/done"
 	wait $watcher
 	line "private memory of an executor, 4M rows of 400 bytes, MB" "$(cat "$WORK/memory")" "under 256"
+}
+
+part_http() {
+	PERL5LIB=$ROOT/test/perl PATH=$PGBIN:$PATH PGHOST=$WORK/bench PGPORT=$(port_of bench) PGUSER=postgres PGDATABASE=bench \
+		perl "$BENCH/http.pl" 2>/dev/null | while IFS=: read -r name seconds; do
+		line "100 pages of 1,000 records, 50 ms each, $name, seconds" "${seconds%% s,*}" "$([ "$name" = serial ] && echo 'under 6' || echo 'under 3')"
+	done
 }
 
 # plain_copy FORMAT measures COPY FROM of the local file; NDJSON goes into one column of type jsonb.
@@ -361,74 +367,6 @@ part_large() {
 	line "10M rows from shop: private memory of the executor, MB" "$(cat "$WORK/memory")" "under 128"
 	line "10M rows from shop: longest transaction at the source, ms" "$(cat "$WORK/longest")" "one chunk of 200,000 rows"
 	drop_extract large
-}
-
-# copy_file FORMAT measures COPY of the file into a plain table; NDJSON becomes one jsonb, in which nothing has a type yet.
-copy_file() {
-	local how="FORMAT csv, HEADER"
-	[ "$1" = csv ] || how="FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02'"
-	query -c "TRUNCATE plain_$1" -c CHECKPOINT >/dev/null
-	seconds_of "COPY plain_$1 FROM '$WORK/files/lines.$1' ($how)"
-}
-
-# extract_file NAME measures the whole run of an extract from files.NAME.
-extract_file() {
-	query -c "SELECT etl.create_pipeline('files')" -c "SELECT etl.add_extract('files', 'x', source => 'files.$1', target => 'raw.files')" \
-		-c CHECKPOINT >/dev/null
-	seconds_of "SELECT etl.run_pipeline('files')"
-	drop_extract files
-}
-
-# file_ratios NAME FORMAT [SOURCE] compares both.
-file_ratios() {
-	local plain=() ours=() i
-	for ((i = 0; i < ROUNDS; i++)); do
-		plain+=("$(copy_file "$2")")
-		ours+=("$(extract_file "$1")")
-	done
-	line "1M rows of $1: COPY FROM the file, seconds" "$(median "${plain[@]}")" ""
-	line "1M rows of $1: extract, whole run, seconds" "$(median "${ours[@]}")" ""
-	line "1M rows of $1: ratio" "$(ratio_of "${ours[@]}" -- "${plain[@]}")" "at most 1.5"
-}
-
-# bucket_files puts the files on an S3 server.
-bucket_files() {
-	start_peer s3 || return
-	s3_bucket s3 bench
-	s3_put s3 bench lines.csv "$WORK/files/lines.csv" >/dev/null
-	s3_put s3 bench lines.ndjson "$WORK/files/lines.ndjson" >/dev/null
-	query -c "CREATE SERVER lake FOREIGN DATA WRAPPER etl_s3 OPTIONS (endpoint 'http://127.0.0.1:$(port_of s3)', region '$S3_REGION',
-		bucket 'bench')" -c "CREATE USER MAPPING FOR CURRENT_USER SERVER lake OPTIONS (access_key_id '$(cat "$WORK/s3/access_key")',
-		secret_access_key '$(secret_of s3)')" -c "ALTER SYSTEM SET etl.allowed_hosts = '127.0.0.1'" -c "SELECT pg_reload_conf()" \
-		-c "CREATE FOREIGN TABLE files.s3_csv (LIKE plain_csv) SERVER lake OPTIONS (prefix 'lines.csv')" \
-		-c "CREATE FOREIGN TABLE files.s3_ndjson (LIKE plain_csv) SERVER lake OPTIONS (prefix 'lines.ndjson', format 'ndjson')" >/dev/null
-}
-
-# large_file FILE MB writes a file of long rows.
-large_file() {
-	perl -e 'my ($n, $row) = ($ARGV[0] * 1000, "," . "x" x 980 . "\n"); print "id,note\n"; print $_ . $row for 1 .. $n' "$2" >"$1"
-}
-
-part_files() {
-	local watcher megabytes=${LONG:+2000}
-	mkdir "$WORK/files"
-	own "$WORK/files"
-	query -v dir="$WORK/files" -v rows=1000000 -f "$BENCH/files.sql" >/dev/null
-	file_ratios csv csv
-	file_ratios ndjson ndjson
-	if bucket_files; then
-		file_ratios s3_csv csv
-		file_ratios s3_ndjson ndjson
-	fi
-	large_file "$WORK/files/large.csv" "${megabytes:=300}"
-	query -c "CREATE FOREIGN TABLE files.large (id bigint, note text) SERVER disk OPTIONS (prefix 'large.csv')" >/dev/null
-	rm -f "$WORK/done"
-	watch_memory "$WORK/done" >"$WORK/memory" &
-	watcher=$!
-	extract_file large >/dev/null
-	: >"$WORK/done"
-	wait $watcher
-	line "a file of $megabytes MB: private memory of the executor, MB" "$(cat "$WORK/memory")" "under 128"
 }
 
 part_demo() {
