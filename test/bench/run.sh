@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine waiting extract large load memory files kafka demo (default: all)
+#   test/bench/run.sh [PART...]    parts: engine waiting extract large load memory http files kafka demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -8,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load memory files kafka demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load memory http files kafka demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -139,6 +139,13 @@ part_memory() {
 	wait $watcher
 	line "private memory of an executor, 4M rows of 400 bytes, MB" "$(cat "$WORK/memory")" "under 256"
 }
+
+part_http() {
+	query -c "ALTER SYSTEM SET etl.allowed_hosts = '*, 127.0.0.0/8'" -c 'SELECT pg_reload_conf()' >/dev/null
+	PERL5LIB=$ROOT/test/perl PATH=$PGBIN:$PATH PGHOST=$WORK/bench PGPORT=$(port_of bench) PGUSER=postgres PGDATABASE=bench \
+		perl "$BENCH/http.pl" 2>/dev/null | while IFS=: read -r name seconds; do
+		line "100 pages of 1,000 records, 50 ms each, $name, seconds" "${seconds%% s,*}" "$([ "$name" = serial ] && echo 'under 6' || echo 'under 3')"
+	done
 
 # plain_copy FORMAT measures COPY FROM of the local file; NDJSON goes into one column of type jsonb.
 plain_copy() {
