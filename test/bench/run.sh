@@ -141,11 +141,11 @@ part_memory() {
 }
 
 part_http() {
-	query -c "ALTER SYSTEM SET etl.allowed_hosts = '*, 127.0.0.0/8'" -c 'SELECT pg_reload_conf()' >/dev/null
 	PERL5LIB=$ROOT/test/perl PATH=$PGBIN:$PATH PGHOST=$WORK/bench PGPORT=$(port_of bench) PGUSER=postgres PGDATABASE=bench \
 		perl "$BENCH/http.pl" 2>/dev/null | while IFS=: read -r name seconds; do
 		line "100 pages of 1,000 records, 50 ms each, $name, seconds" "${seconds%% s,*}" "$([ "$name" = serial ] && echo 'under 6' || echo 'under 3')"
 	done
+}
 
 # plain_copy FORMAT measures COPY FROM of the local file; NDJSON goes into one column of type jsonb.
 plain_copy() {
