@@ -20,7 +20,8 @@ CREATE SERVER pay FOREIGN DATA WRAPPER mysql_fdw
   OPTIONS (host :'pay_host', port :'pay_port', fetch_size '10000', init_command 'SET time_zone="+00:00"');
 CREATE SERVER fx FOREIGN DATA WRAPPER etl_http OPTIONS (base_url :'fx_url', auth 'bearer', rate_limit '50/s', timeout '30 s');
 CREATE SERVER lake FOREIGN DATA WRAPPER etl_s3 OPTIONS (endpoint :'lake_endpoint', region :'lake_region', bucket 'acme-drop');
-CREATE SERVER bus FOREIGN DATA WRAPPER etl_kafka OPTIONS (brokers :'bus_brokers', security_protocol 'sasl_plaintext');
+CREATE SERVER bus FOREIGN DATA WRAPPER etl_kafka OPTIONS (brokers :'bus_brokers', security_protocol 'sasl_plaintext',
+                                                                sasl_mechanism 'SCRAM-SHA-256');
 CREATE USER MAPPING FOR etl_owner SERVER shop OPTIONS (user 'etl', password :'shop_password');
 CREATE USER MAPPING FOR etl_owner SERVER pay OPTIONS (username 'etl', password :'pay_password');
 CREATE USER MAPPING FOR etl_owner SERVER fx OPTIONS (token :'fx_token');
@@ -64,7 +65,8 @@ SELECT etl.add_extract('daily', 'payments', source => 'pay.payments', target => 
          cursor_column => 'updated_at', primary_key => '{payment_id}', lag => '10 min',
          retry_delays => '{5 min,15 min,60 min}');
 
-SELECT etl.add_extract('daily', 'rates', source => 'api.rates', target => 'raw.rates', primary_key => '{currency,as_of}');
+SELECT etl.add_extract('daily', 'rates', source => 'api.rates', target => 'raw.rates', primary_key => '{currency,as_of}',
+         lag => '1 hour');                                         -- the API may publish late
 SELECT etl.add_extract('daily', 'returns', source => 'files.returns', target => 'raw.returns', primary_key => '{return_id}');
 SELECT etl.add_extract('daily', 'clicks', source => 'topics.clicks', target => 'raw.clicks');
 

@@ -26,7 +26,7 @@ start_api() {
 			set $file $arg_page_token;
 			if ($file = "") { set $file first; }
 			if ($arg_updated_since != "") { set $file changed; }
-			try_files /rates/$file.json =404;
+			rewrite ^ /rates/$file.json break;
 		}
 	CONF
 	nginx_start fx

@@ -270,6 +270,15 @@ layer_demo() {
 	demo_says 'every payment is in the warehouse' '20000' 'SELECT count(*) FROM dw.fact_payments'
 	demo_says 'changed payments arrived' '3000' "SELECT count(*) FROM dw.fact_payments WHERE status = 'chargeback'"
 	demo_says 'changed customers arrived' '1000' "SELECT count(*) FROM dw.dim_customer WHERE segment = 'gold'"
+	demo_says 'every rate of the API is in the warehouse, the latest counts' '302 10 1.1' \
+		"SELECT concat_ws(' ', (SELECT count(*) FROM raw.rates), (SELECT count(*) FROM dw.rate),
+		        (SELECT rate FROM dw.rate WHERE currency = 'USD'))"
+	demo_says 'every file of returns was read once' '440 440 31' \
+		"SELECT concat_ws(' ', (SELECT count(*) FROM raw.returns), (SELECT count(DISTINCT return_id) FROM dw.fact_returns),
+		        (SELECT count(*) FROM etl.file_ledger WHERE state = 'loaded'))"
+	demo_says 'every click arrived once' '4200 4200 4200' \
+		"SELECT concat_ws(' ', (SELECT count(*) FROM raw.clicks), (SELECT count(*) FROM dw.fact_clicks),
+		        (SELECT sum(clicks) FROM dw.daily_clicks))"
 	demo_says 'times of the payments are those of the source' 't' \
 		"SELECT bool_and(f.updated_at = p.updated_at AT TIME ZONE 'UTC')
 		 FROM dw.fact_payments AS f JOIN pay.payments AS p USING (payment_id)"

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "quality/check.h"
 #include "source/extract.h"
+#include "source/relation.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -22,6 +23,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "worker/command.h"
+#include "worker/lock.h"
 
 #define MAX_RETRIES 100
 #define MAX_DELAY_DAYS 30
@@ -418,4 +420,17 @@ etl_define_find_task(const EtlPipeline *pipeline, const char *name)
 				 errdetail("Names are compared letter by letter, upper and lower case differ."),
 				 errhint("SELECT name FROM etl.task lists the tasks.")));
 	return task;
+}
+
+/* etl_define_refuse_running takes the lock of the raw table until the end of the transaction. */
+void
+etl_define_refuse_running(const EtlTask *task, const char *what)
+{
+	Oid raw = etl_relation_find(task->target);
+
+	if (OidIsValid(raw) && !etl_lock_try(ETL_LOCK_TARGET, raw, false))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("%s of task \"%s\" cannot be moved while the task is running", what, task->name),
+						errdetail("An extract is writing to raw table %s, and moves it itself.", task->target),
+						errhint("Wait for the run with etl.wait_for_run, or cancel it with etl.cancel_run.")));
 }

@@ -26,6 +26,9 @@ extern Oid etl_define_task_owner(const EtlPipeline *pipeline, const EtlTask *tas
 /* A task by its name; 42704 when there is none. */
 extern EtlTask *etl_define_find_task(const EtlPipeline *pipeline, const char *name);
 
+/* Refuses (55006) while an extract into the raw table of task is running, and keeps others from starting; what: "the watermark". */
+extern void etl_define_refuse_running(const EtlTask *task, const char *what);
+
 extern void etl_define_task(const EtlPipeline *pipeline, EtlTask *task);
 extern void etl_define_edges(const EtlPipeline *pipeline);
 

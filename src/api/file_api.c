@@ -13,7 +13,6 @@
 #include "feed/feed.h"
 #include "miscadmin.h"
 #include "source/relation.h"
-#include "worker/lock.h"
 
 PG_FUNCTION_INFO_V1(etl_reload_file);
 PG_FUNCTION_INFO_V1(etl_skip_file);
@@ -25,17 +24,12 @@ get_extract(EtlPipeline *pipeline, const char *name)
 	EtlTask *task = etl_define_find_task(pipeline, name);
 	Oid source = task->kind == ETL_TASK_EXTRACT ? etl_relation_find(task->source) : InvalidOid;
 	const EtlFeedRoutine *feed = OidIsValid(source) ? etl_feed_find(etl_relation_describe(source, NULL)->fdw) : NULL;
-	Oid raw;
 
 	if (feed != &etl_s3_feed && feed != &etl_file_feed)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("task \"%s\" reads no files", task->name),
 						errdetail("Its source is no table of etl_s3 or etl_file."),
 						errhint("SELECT * FROM etl.file_ledger shows the files of all extracts.")));
-	raw = etl_relation_find(task->target);
-	if (OidIsValid(raw) && !etl_lock_try(ETL_LOCK_TARGET, raw, false))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE), errmsg("task \"%s\" is running", task->name),
-						errdetail("An extract is writing to raw table %s.", task->target),
-						errhint("Wait for the run with etl.wait_for_run, or cancel it with etl.cancel_run.")));
+	etl_define_refuse_running(task, "the files");
 	return task;
 }
 

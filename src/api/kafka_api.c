@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "api/args.h"
+#include "api/define.h"
 #include "catalog/audit_log.h"
 #include "catalog/kafka_offset.h"
 #include "catalog/pipeline.h"
@@ -15,7 +16,6 @@
 #include "net/endpoint.h"
 #include "source/relation.h"
 #include "utils/builtins.h"
-#include "worker/lock.h"
 
 PG_FUNCTION_INFO_V1(etl_set_kafka_offset);
 
@@ -23,13 +23,8 @@ PG_FUNCTION_INFO_V1(etl_set_kafka_offset);
 static EtlTask *
 get_extract(const EtlPipeline *pipeline, const char *name)
 {
-	EtlTask *task = etl_task_find(pipeline->pipeline_id, name);
+	EtlTask *task = etl_define_find_task(pipeline, name);
 
-	if (task == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" has no task \"%s\"", pipeline->name, name),
-				 errdetail("Names are compared letter by letter, upper and lower case differ."),
-				 errhint("SELECT name FROM etl.task lists the tasks.")));
 	if (task->kind != ETL_TASK_EXTRACT)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("task \"%s\" does not read a Kafka topic", name),
@@ -57,20 +52,6 @@ topic_of(const EtlTask *task)
 						errhint("Only extracts from tables of etl_kafka have positions in etl.kafka_offset;"
 								" etl.set_watermark is for extracts with a cursor_column.")));
 	return etl_endpoint_option(GetForeignTable(relid)->options, "topic");
-}
-
-/* refuse_running refuses (55006) while an extract of the raw table is running, and keeps others from starting. */
-static void
-refuse_running(const EtlTask *task)
-{
-	Oid raw = etl_relation_find(task->target);
-
-	if (OidIsValid(raw) && !etl_lock_try(ETL_LOCK_TARGET, raw, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("the position of task \"%s\" cannot be moved while the task is running", task->name),
-				 errdetail("An extract is writing to raw table %s, and moves the position itself.", task->target),
-				 errhint("Wait for the run with etl.wait_for_run, or cancel it with etl.cancel_run.")));
 }
 
 /* number_of returns an argument that is not negative, or -1 for NULL. Errors: 22023. */
@@ -120,7 +101,7 @@ etl_set_kafka_offset(PG_FUNCTION_ARGS)
 						errdetail("Each partition of a topic counts its messages by itself."),
 						errhint("Name the partition; NULL for both forgets the positions of all partitions.")));
 	/* First: a running extract may itself wait for the source. */
-	refuse_running(task);
+	etl_define_refuse_running(task, "the position");
 	topic = topic_of(task);
 	details[0].value = topic;
 	if (partition >= 0)

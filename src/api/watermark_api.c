@@ -17,7 +17,6 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "worker/lock.h"
 
 PG_FUNCTION_INFO_V1(etl_set_watermark);
 
@@ -108,20 +107,6 @@ normal_form(Oid type, const EtlTask *task, char *text)
 	return result;
 }
 
-/* refuse_running refuses (55006) while an extract of the raw table is running, and keeps others from starting. */
-static void
-refuse_running(const EtlTask *task)
-{
-	Oid raw = etl_relation_find(task->target);
-
-	if (OidIsValid(raw) && !etl_lock_try(ETL_LOCK_TARGET, raw, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("the watermark of task \"%s\" cannot be moved while the task is running", task->name),
-				 errdetail("An extract is writing to raw table %s, and moves the watermark itself.", task->target),
-				 errhint("Wait for the run with etl.wait_for_run, or cancel it with etl.cancel_run.")));
-}
-
 /* etl.set_watermark(pipeline, task, value, reason) RETURNS void */
 Datum
 etl_set_watermark(PG_FUNCTION_ARGS)
@@ -134,7 +119,7 @@ etl_set_watermark(PG_FUNCTION_ARGS)
 	EtlAuditDetail details[3] = {{.name = "old_value"}, {.name = "new_value"}, {.name = "reason"}};
 
 	/* First: a running extract may itself wait for the source. */
-	refuse_running(task);
+	etl_define_refuse_running(task, "the watermark");
 	type = cursor_type(task);
 	if (value)
 		value = normal_form(type, task, value);

@@ -17,7 +17,7 @@ insert(const EtlQuarantine *quarantine, const Jsonb *rows)
 	static EtlStatement statement = {
 		.sql = "INSERT INTO etl.quarantine (pipeline_id, task_id, run_id, task_run_id, target, reason, error_sqlstate,"
 			   " column_name, row_data, created_at, origin, position, value)"
-			   " SELECT $1, $2, $3, $4, $5, $6, $7, $8, r.value, $10, $11, nullif($12, 0), $13"
+			   " SELECT $1, $2, $3, $4, $5, $6, $7, $8, r.value, $10, $11, nullif($12, -1), $13"
 			   " FROM jsonb_array_elements($9) AS r",
 		.nargs = 13,
 		.argtype = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
@@ -46,7 +46,10 @@ insert(const EtlQuarantine *quarantine, const Jsonb *rows)
 int64
 etl_quarantine_insert(const EtlQuarantine *quarantine, const Jsonb *rows)
 {
-	return insert(quarantine, rows);
+	EtlQuarantine load = *quarantine;
+
+	load.position = -1;
+	return insert(&load, rows);
 }
 
 /* etl_quarantine_insert_record makes an array of it. */

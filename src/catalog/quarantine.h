@@ -21,7 +21,7 @@ typedef struct EtlQuarantine
 	const char *sqlstate;	 /* five characters */
 	const char *column_name; /* or NULL: not known */
 	const char *origin;		 /* extract: where the record came from */
-	int64 position;			 /* in origin; 0: not known */
+	int64 position;			 /* in origin; -1: not known. Of a load it does not count */
 	const char *value;		 /* of the column, as it came; NULL: not known */
 } EtlQuarantine;
 

@@ -162,7 +162,7 @@ etl_feed_refuse(const EtlBadRow *bad, const EtlSource *source)
 	appendStringInfo(&detail, "Source %s", source->name);
 	if (bad->origin)
 		appendStringInfo(&detail, ", %s", bad->origin);
-	if (bad->position > 0)
+	if (bad->position >= 0)
 		appendStringInfo(&detail, ", record " INT64_FORMAT, bad->position);
 	if (bad->column)
 		appendStringInfo(&detail, ", column \"%s\"", bad->column);

@@ -195,7 +195,7 @@ static bool
 next_row(FeedScan *scan, TupleTableSlot *slot)
 {
 	EtlFeed *feed = scan->feed;
-	EtlBadRow bad = {0};
+	EtlBadRow bad = {.position = -1};
 
 	for (;;)
 	{

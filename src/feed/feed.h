@@ -17,7 +17,7 @@
  * that only what may pass by itself is given one. A source that ends before it said it would is such an error (08006 or
  * ZE007), never an end.
  *
- * next is called in a transaction, with the settings of etl_value_pin_settings, in a memory context that the caller
+ * next is called in a transaction (with bad->position -1 and all else zero), with the settings of etl_value_pin_settings, in a memory context that the caller
  * empties after each row. It fills the slot (the relation's row type, all NULL on entry; only the request's columns) or
  * bad. Values may point into the feed's memory until the next call.
  *
@@ -56,7 +56,7 @@ typedef struct EtlBadRow
 	const char *column; /* NULL: not one of them */
 	const char *value;	/* of that column, as it came; NULL: not known */
 	const char *origin; /* path of a file, topic and partition, address of a page without secrets */
-	int64 position;		/* line, offset or number of the record in origin; 0: not known */
+	int64 position;		/* line, offset or number of the record in origin; -1: not known */
 	const char *record; /* the record as it came, may be cut off; NULL: not known */
 	int record_length;
 } EtlBadRow;

@@ -172,7 +172,7 @@ read_batch(FeedReader *reader, EtlRowSink *sink)
 	{
 		CHECK_FOR_INTERRUPTS();
 		memset(slot->tts_isnull, true, natts * sizeof(bool));
-		memset(&bad, 0, sizeof(bad));
+		bad = (EtlBadRow){.position = -1};
 		feed->extra = NULL;
 		step = feed->routine->next(feed, slot, &bad);
 		if (step == ETL_FEED_ROW || step == ETL_FEED_DELETE)

@@ -179,7 +179,7 @@ describe(EtlHttpFeed *feed, EtlBadRow *bad)
 	const EtlHttpPage *page = feed->current;
 
 	bad->origin = etl_http_request_show(feed->table, page->request.url);
-	if (bad->position == 0 || feed->parser != NULL)
+	if (bad->position < 0 || feed->parser != NULL)
 		bad->position = page->given;
 }
 

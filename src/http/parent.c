@@ -10,6 +10,7 @@
 #include "http/parent.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "net/url.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -23,13 +24,7 @@
 void
 etl_http_escape(StringInfo buffer, const char *text)
 {
-	for (const char *c = text; *c != '\0'; c++)
-	{
-		if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || strchr("-._~", *c))
-			appendStringInfoChar(buffer, *c);
-		else
-			appendStringInfo(buffer, "%%%02X", (unsigned char) *c);
-	}
+	appendStringInfoString(buffer, etl_url_encode(text, false));
 }
 
 /* etl_http_parent_value looks the column up. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine waiting extract large load memory http demo (default: all)
+#   test/bench/run.sh [PART...]    parts: engine waiting extract large load memory http files kafka demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -8,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load memory http demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load memory http files kafka demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -16,6 +16,8 @@ TEMP=${TMPDIR:-/tmp}
 WORK=$(mktemp -d "$TEMP/etl_bench.XXXXXX")
 # shellcheck source=test/servers/lib.sh
 . "$ROOT/test/servers/lib.sh"
+# shellcheck source=test/servers/peers.sh
+. "$ROOT/test/servers/peers.sh"
 BENCH=$ROOT/test/bench
 
 finish() {
@@ -144,6 +146,109 @@ part_http() {
 		perl "$BENCH/http.pl" 2>/dev/null | while IFS=: read -r name seconds; do
 		line "100 pages of 1,000 records, 50 ms each, $name, seconds" "${seconds%% s,*}" "$([ "$name" = serial ] && echo 'under 6' || echo 'under 3')"
 	done
+}
+
+# plain_copy FORMAT measures COPY FROM of the local file; NDJSON goes into one column of type jsonb.
+plain_copy() {
+	local options="FORMAT csv, HEADER"
+	[ "$1" = csv ] || options="FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02'"
+	query -c "TRUNCATE files.plain_$1" -c CHECKPOINT >/dev/null
+	seconds_of "COPY files.plain_$1 FROM '$WORK/bench/files/lines.$1' ($options)"
+}
+
+# own_files TASK measures the whole run of an extract that reads its file from the beginning.
+own_files() {
+	query -c "SET client_min_messages = warning" -c "SELECT etl.reload_file('files', '$1', 'lines.${1#s3_}')" >/dev/null 2>&1 || true
+	query -c "TRUNCATE raw.$1" -c CHECKPOINT >/dev/null
+	seconds_of "SELECT etl.run_pipeline('files', tasks => '{$1}')"
+}
+
+part_files() {
+	local format i plain local_file s3
+	start_peer s3 || return 0
+	mkdir "$WORK/bench/files"
+	own "$WORK/bench/files"
+	query -v root="$WORK/bench/files" -v endpoint="http://127.0.0.1:$(port_of s3)" -v region="$S3_REGION" \
+		-v key="$(cat "$WORK/s3/access_key")" -v secret="$(secret_of s3)" -f "$BENCH/files.sql" >/dev/null
+	s3_bucket s3 bench >/dev/null
+	for format in csv ndjson; do
+		s3_put s3 bench "lines.$format" "$WORK/bench/files/lines.$format" >/dev/null
+		plain=() local_file=() s3=()
+		for ((i = 0; i < ROUNDS; i++)); do
+			plain+=("$(plain_copy $format)")
+			local_file+=("$(own_files $format)")
+			s3+=("$(own_files s3_$format)")
+		done
+		[ "$(query -c "SELECT count(*) FROM raw.s3_$format")" = 1000000 ] || die "raw.s3_$format has not 1,000,000 rows"
+		line "1M rows of $format: COPY FROM the local file, seconds" "$(median "${plain[@]}")" ""
+		line "1M rows of $format: extract from the local file, seconds" "$(median "${local_file[@]}")" ""
+		line "1M rows of $format: extract from S3, seconds" "$(median "${s3[@]}")" ""
+		line "1M rows of $format: local extract, times COPY" "$(ratio_of "${local_file[@]}" -- "${plain[@]}")" "at most 1.5"
+		line "1M rows of $format: extract from S3, times COPY" "$(ratio_of "${s3[@]}" -- "${plain[@]}")" "at most 1.5"
+	done
+	large_file
+}
+
+# large_file reads 2 GB of CSV in one file and prints the memory of the executor.
+large_file() {
+	local watcher seconds
+	query -c "COPY (SELECT s.* FROM files.source AS s, generate_series(1, 17)) TO '$WORK/bench/files/large.csv' (FORMAT csv, HEADER)" \
+		-c "CREATE FOREIGN TABLE files.large (LIKE files.csv) SERVER files OPTIONS (prefix 'large.csv')" \
+		-c "SELECT etl.add_extract('files', 'large', source => 'files.large', target => 'raw.large')" >/dev/null
+	rm -f "$WORK/done"
+	watch_memory "$WORK/done" >"$WORK/memory" &
+	watcher=$!
+	seconds=$(seconds_of "SELECT etl.run_pipeline('files', tasks => '{large}')")
+	: >"$WORK/done"
+	wait $watcher
+	line "CSV file of $(($(stat -c %s "$WORK/bench/files/large.csv") / 1000000)) MB: extract, seconds" "$seconds" ""
+	line "CSV file of 2 GB: private memory of the executor, MB" "$(cat "$WORK/memory")" "under 128"
+	query -c "DROP TABLE raw.large" >/dev/null
+	rm "$WORK/bench/files/large.csv"
+}
+
+# kafka_messages prints 3,000,000 messages with keys; the values have 200 bytes.
+kafka_messages() {
+	perl -e 'for my $i (1 .. 3_000_000) {
+		my $s = sprintf qq({"order_id":%d,"customer_id":%d,"amount":%.2f,"status":"shipped",)
+			. qq("created_at":"2026-01-%02dT10:00:00Z","country":"ES","note":"), $i, $i % 100000, ($i % 9999) / 7, 1 + $i % 28;
+		print "$i:$s", "x" x (198 - length $s), qq("}\n);
+	}'
+}
+
+# kafka_round TASK reads the topic from its beginning and prints messages a second, with the private memory in MB.
+kafka_round() {
+	local seconds watcher
+	query -c "SELECT etl.set_kafka_offset('kafka', '$1', NULL, NULL)" -c "TRUNCATE raw.topic_$1" -c CHECKPOINT >/dev/null
+	rm -f "$WORK/done"
+	watch_memory "$WORK/done" >"$WORK/memory" &
+	watcher=$!
+	seconds=$(seconds_of "SELECT etl.run_pipeline('kafka', tasks => '{$1}')")
+	: >"$WORK/done"
+	wait $watcher
+	[ "$(query -c "SELECT count(*) FROM raw.topic_$1")" = 3000000 ] || die "raw.topic_$1 has not 3,000,000 rows"
+	awk -v s="$seconds" -v m="$(cat "$WORK/memory")" 'BEGIN { printf "%d %d\n", 3000000 / s, m }'
+}
+
+part_kafka() {
+	local task i rate memory most
+	local -a rates
+	start_peer kafka || return 0
+	kafka_topic kafka bench 4 >/dev/null
+	kafka_messages | kcat -b "127.0.0.1:$(port_of kafka)" -t bench -P -K: -X queue.buffering.max.messages=1000000
+	query -v brokers="127.0.0.1:$(port_of kafka)" -f "$BENCH/kafka.sql" >/dev/null
+	for task in text jsonb fields; do
+		rates=() most=0
+		for ((i = 0; i < ROUNDS; i++)); do
+			read -r rate memory <<<"$(kafka_round $task)"
+			rates+=("$rate")
+			[ "$memory" -le "$most" ] || most=$memory
+		done
+		line "Kafka, 3M messages of 200 bytes, $task: messages a second" "$(median "${rates[@]}")" "at least 150000"
+		line "Kafka, 3M messages of 200 bytes, $task: private memory, MB" "$most" "under 128"
+	done
+	query -c "SET client_min_messages = warning" -c "SELECT etl.drop_pipeline('kafka')" -c "DROP SCHEMA topics CASCADE" \
+		-c "DROP TABLE raw.topic_text, raw.topic_jsonb, raw.topic_fields" >/dev/null
 }
 
 # add_extract NAME SOURCE defines the pipeline of one extract.
@@ -287,6 +392,7 @@ pg_create bench bench <<-CONF
 	checkpoint_timeout = 30min
 	max_worker_processes = 16
 	autovacuum = off
+	etl.allowed_hosts = '*, 127.0.0.0/8'
 	${BENCH_CONF-}
 CONF
 pg_start bench

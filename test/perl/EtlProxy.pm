@@ -5,8 +5,9 @@
 #   $proxy->cut(after => 120, behind => qr/ORDER BY/, reset => 1);
 #       the next connection is cut when it has handed on 120 bytes from the server, counted from when the client has sent
 #       something that matches (from the start without "behind"); with reset by RST instead of FIN. Later connections pass.
-#       skip => 1 lets one connection pass first.
+#       skip => 1 lets one connection pass first; last => 1: the proxy ends with the connection.
 #   $proxy->counted;                                   bytes that the armed connection has counted; waits until it has ended
+#   $proxy->was_cut;                                   whether the armed connection has reached its limit; does not wait
 #   $proxy->stop;
 package EtlProxy;
 
@@ -45,7 +46,8 @@ sub cut
 {
 	my ($self, %how) = @_;
 	unlink "$self->{dir}/counted";
-	_write($self, 'armed', join("\n", $how{after}, $how{behind} // '', $how{reset} // 0, $how{skip} // 0));
+	$self->{after} = $how{after};
+	_write($self, 'armed', join("\n", $how{after}, $how{behind} // '', $how{reset} // 0, $how{skip} // 0, $how{last} // 0));
 }
 
 # counted returns how many bytes the armed connection had when it ended.
@@ -62,6 +64,14 @@ sub counted
 		select undef, undef, undef, 0.05;
 	}
 	die 'proxy: the armed connection never ended';
+}
+
+# was_cut says whether the armed connection was cut.
+sub was_cut
+{
+	my ($self) = @_;
+	open(my $file, '<', "$self->{dir}/counted") or return 0;
+	return (<$file> // 0) >= $self->{after};
 }
 
 sub stop
@@ -90,11 +100,11 @@ sub _take_order
 	chomp(my @order = <$file>);
 	if ($order[3] > 0)
 	{
-		_write($self, 'armed', join("\n", @order[ 0 .. 2 ], $order[3] - 1));
+		_write($self, 'armed', join("\n", @order[ 0 .. 2 ], $order[3] - 1, $order[4]));
 		return;
 	}
 	unlink "$self->{dir}/armed";
-	return { left => $order[0], behind => $order[1], reset => $order[2], counted => 0, counting => $order[1] eq '' };
+	return { left => $order[0], behind => $order[1], reset => $order[2], last => $order[4], counted => 0, counting => $order[1] eq '' };
 }
 
 # _serve hands bytes on, in both directions, for all connections.
@@ -118,6 +128,7 @@ sub _serve
 			$socket->close;
 		}
 		_write($self, 'counted', $order->{counted}) if $order;
+		if ($order && $order->{last}) { require POSIX; POSIX::_exit(0) }
 		delete $order{$client};
 	};
 	while (1)

@@ -20,7 +20,8 @@ RUN_PACKAGES=(gcc libc6-dev make "postgresql-$PG_MAJOR" "postgresql-server-dev-$
 	mariadb-server-core mariadb-client-core)
 # shellcheck disable=SC2034 # read by test/run.sh
 TEST_PACKAGES=("${RUN_PACKAGES[@]}" "postgresql-$PG_MAJOR-pgtap" libipc-run-perl
-	libtap-parser-sourcehandler-pgtap-perl clang clang-format universal-ctags shellcheck binutils git)
+	libtap-parser-sourcehandler-pgtap-perl clang clang-format universal-ctags shellcheck binutils git
+	zstd)
 
 # Settings of the caller's own servers must not leak into these.
 unset PGHOST PGPORT PGDATABASE PGUSER PGPASSWORD PGPASSFILE PGSERVICE PGOPTIONS PGSSLMODE PGTZ PGDATESTYLE

@@ -379,19 +379,21 @@ is(sql("$exact.gone"), $all, 'everything is read');
 my ($host, $real) = $brokers =~ /^(.*):(\d+)$/;
 my $proxy = EtlProxy->new($host, $real, rewrite => sub { my ($bytes, $port) = @_; my ($from, $to) = (pack('N', $real), pack('N', $port)); $bytes =~ s/\Q$host$from\E/$host$to/g; return $bytes });
 my $small = make_topic('small', 2);
-produce($small, join('', map { sprintf "{\"n\": %d, \"pad\": \"%s\"}\n", $_, 'x' x 150 } 1 .. 1000));
+produce($small, join('', map { sprintf "{\"n\": %d, \"pad\": \"%s\"}\n", $_, 'x' x 150 } 1 .. 1000), '-X', 'batch.num.messages=20');
 sql("CREATE SERVER cut FOREIGN DATA WRAPPER etl_kafka OPTIONS (brokers '$host:" . $proxy->port . "', timeout '20 s', reconnect_backoff_ms '10', reconnect_backoff_max_ms '50', fetch_max_bytes '20000', max_partition_fetch_bytes '10000')");
 extract('cut', $small, 'n int, _partition int, _offset bigint', '', 'chunk_rows => 100', 'cut');
-my ($wrong, $failed, $cuts) = (0, 0, $ENV{ETL_TEST_CUTS} // 200);
+my ($wrong, $failed, $real_cuts, $cuts) = (0, 0, 0, $ENV{ETL_TEST_CUTS} // 200);
 srand(my $seed = $ENV{ETL_TEST_SEED} // int(rand(1000000)));
 note("seed $seed");
 for my $i (1 .. $cuts)
 {
 	sql("SELECT etl.set_kafka_offset('p', 'cut', NULL, NULL)" . ($i > 1 ? '; TRUNCATE raw.cut' : ''));
-	my $after = 1 + int(rand(rand() < 0.3 ? 2000 : 240000));
-	my $skip = int(rand(3));
+	# The first connection reads, the second one is that of the group.
+	my $skip = (0, 0, 0, 0, 1)[rand(5)];
+	my $after = 1 + int(rand($skip == 1 ? 500 : rand() < 0.2 ? 2000 : 190000));
 	$proxy->cut(after => $after, skip => $skip, reset => $i % 2);
 	my $error = try("SELECT etl.run_pipeline('p', tasks => '{cut}', mode => 'inline')") =~ /ERROR/;
+	$real_cuts += $proxy->was_cut;
 	my $gaps = sql("SELECT count(*) FROM (SELECT _partition FROM raw.cut GROUP BY _partition HAVING max(_offset) + 1 <> count(*) OR count(*) <> count(DISTINCT _offset)) AS g");
 	if ($error)
 	{
@@ -402,9 +404,33 @@ for my $i (1 .. $cuts)
 	$wrong++;
 	diag("cut after $after bytes of connection $skip: " . sql("$exact.cut") . ", $gaps gaps");
 }
-is($wrong, 0, "$cuts cuts: everything is there once ($failed attempts failed)");
+is($wrong, 0, "$cuts runs: everything is there once ($failed attempts failed)");
+cmp_ok($real_cuts, '>', $cuts / 2, "connections were cut in $real_cuts of them");
 $proxy->stop;
 like(run('cut'), qr/^failed 08006/, 'the broker is gone');
+
+# The broker goes away in the middle and stays away: what is there is a beginning without gaps, and the next run goes on.
+sql("ALTER SERVER cut OPTIONS (SET timeout '2 s')");
+my ($broken, $parts, $complete) = (0, 0, 0);
+for my $i (1 .. 8)
+{
+	my $dying = EtlProxy->new($host, $real, rewrite => sub { my ($bytes, $port) = @_; my ($from, $to) = (pack('N', $real), pack('N', $port)); $bytes =~ s/\Q$host$from\E/$host$to/g; return $bytes });
+	sql("SELECT etl.set_kafka_offset('p', 'cut', NULL, NULL); TRUNCATE raw.cut; ALTER SERVER cut OPTIONS (SET brokers '$host:" . $dying->port . "')");
+	$dying->cut(after => 3000 + int(rand(180000)), last => 1, reset => $i % 2);
+	$broken++ if run('cut') =~ /^failed 08006/;
+	my $rows = sql('SELECT count(*) FROM raw.cut');
+	$parts++ if $rows > 0 && $rows < 1000;
+	is(sql("SELECT count(*) FROM (SELECT _partition, max(_offset) AS last, count(*) AS n FROM raw.cut GROUP BY _partition) AS r
+		FULL JOIN (SELECT partition, next_offset FROM etl.kafka_offset JOIN etl.task USING (task_id) WHERE name = 'cut') AS o ON o.partition = r._partition
+		WHERE coalesce(last, -1) + 1 <> coalesce(n, 0) OR coalesce(n, 0) <> next_offset"), '0', "$rows rows are a beginning without gaps");
+	sql("ALTER SERVER cut OPTIONS (SET brokers '$brokers')");
+	run('cut');
+	$complete++ if sql("$exact.cut") eq '1000 1000 500500';
+	$dying->stop;
+}
+is($broken, 8, 'a broker that is gone is an error');
+is($complete, 8, 'the next run completes');
+cmp_ok($parts, '>', 1, 'some attempts had committed a part');
 
 # ---- faults of a mock cluster ----------------------------------------------------------------------------------------
 
