@@ -2,20 +2,13 @@
  * csv.c
  *		CSV by PostgreSQL's own parser, that of COPY. See parser.h.
  *
- * COPY cuts a piece into records and these into fields; what becomes of the fields is decided here, so that a bad field is a
- * bad record and not the end of everything. Where the encoding allows it, COPY is told that there is none: it would check
- * a whole buffer and end at the first bad byte; here each field is checked by itself.
- *
- * The reader of a piece is called by COPY without an argument, so that the piece is in a variable of this file.
+ * COPY cuts a piece into records and these into fields (csv_copy.c); what becomes of the fields is decided here, so that a
+ * bad field is a bad record and not the end of everything.
  */
 #include "postgres.h"
 
-#include "access/table.h"
-#include "commands/copyfrom_internal.h"
-#include "format/parser.h"
+#include "format/csv_copy.h"
 #include "mb/pg_wchar.h"
-#include "nodes/makefuncs.h"
-#include "nodes/value.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -29,7 +22,6 @@ typedef struct Csv
 	EtlParser base;
 	EtlInput *input;
 	EtlCsvOptions options;
-	bool checks_fields; /* COPY does not know the encoding */
 	const EtlSource *source;
 	const EtlSource *all; /* with all columns of the foreign table */
 	const char *const *own;
@@ -39,17 +31,9 @@ typedef struct Csv
 	bool has_extra;
 	MemoryContext context; /* of the parser */
 	MemoryContext header;  /* of n, column and name, if they come from a header */
-	MemoryContext piece;   /* of COPY */
-	CopyFromState copy;	   /* NULL: no piece */
-	const char *bytes;	   /* the piece */
-	size_t length;
-	size_t taken;	  /* of it, by COPY */
-	int64 lines;	  /* before the piece */
+	EtlCsvCopy copy;
 	bool is_at_start; /* the header comes next */
 } Csv;
-
-/* The piece that COPY reads now. */
-static Csv *current = NULL;
 
 /* etl_csv_defaults are those of COPY, but for the header. */
 void
@@ -64,62 +48,11 @@ etl_csv_defaults(EtlCsvOptions *options)
 	options->encoding = PG_UTF8;
 }
 
-/* read_piece is COPY's callback. */
-static int
-read_piece(void *buffer, int least, int most)
-{
-	size_t n = Min((size_t) most, current->length - current->taken);
-
-	memcpy(buffer, current->bytes + current->taken, n);
-	current->taken += n;
-	return (int) n;
-}
-
-/* skip_quoted returns where a quoted part ends that begins at from, behind its quote; length: it does not. */
-static size_t
-skip_quoted(const Csv *csv, const char *bytes, size_t from, size_t length)
-{
-	char quote = csv->options.quote;
-	char escape = csv->options.escape;
-	const char *found;
-
-	if (escape == quote)
-	{
-		/* A doubled quote ends one part and begins another. */
-		found = memchr(bytes + from, quote, length - from);
-		return found ? (size_t) (found - bytes) + 1 : length;
-	}
-	for (size_t i = from; i < length; i++)
-	{
-		if (bytes[i] == escape)
-			i++;
-		else if (bytes[i] == quote)
-			return i + 1;
-	}
-	return length;
-}
-
-/* csv_cut ends behind the last end of a line that is not within quotes. */
+/* csv_cut leaves it to csv_copy.c. */
 static size_t
 csv_cut(const EtlParser *parser, const char *bytes, size_t length, bool is_end)
 {
-	const Csv *csv = (const Csv *) parser;
-	size_t at = 0;
-	size_t whole = 0;
-
-	if (is_end)
-		return length;
-	while (at < length)
-	{
-		const char *quote = memchr(bytes + at, csv->options.quote, length - at);
-		size_t stop = quote ? (size_t) (quote - bytes) : length;
-		const char *newline = memrchr(bytes + at, '\n', stop - at);
-
-		if (newline)
-			whole = (size_t) (newline - bytes) + 1;
-		at = quote ? skip_quoted(csv, bytes, stop + 1, length) : length;
-	}
-	return whole;
+	return etl_csv_copy_cut(&((const Csv *) parser)->options, bytes, length, is_end);
 }
 
 /* is_own says whether the feed fills a column by itself. */
@@ -168,12 +101,9 @@ csv_begin(EtlParser *parser)
 {
 	Csv *csv = (Csv *) parser;
 
-	parser->line = parser->records = parser->skip = csv->lines = 0;
+	parser->records = parser->skip = 0;
 	csv->is_at_start = true;
-	if (csv->copy)
-		EndCopyFrom(csv->copy);
-	csv->copy = NULL;
-	MemoryContextReset(csv->piece);
+	etl_csv_copy_begin(&csv->copy);
 	if (csv->options.header != ETL_CSV_MATCH)
 		return;
 	MemoryContextReset(csv->header);
@@ -181,42 +111,18 @@ csv_begin(EtlParser *parser)
 	csv->has_extra = false;
 }
 
-/* option makes an option of COPY. */
-static DefElem *
-option(const char *name, char *value)
-{
-	return makeDefElem(pstrdup(name), (Node *) makeString(value), -1);
-}
-
-/* csv_give lets COPY begin with a piece. */
+/* csv_give takes a piece; a byte order mark at the beginning of the document is none of it. */
 static void
 csv_give(EtlParser *parser, const char *bytes, size_t length)
 {
 	Csv *csv = (Csv *) parser;
-	MemoryContext old;
-	Relation rel;
-	List *options;
-	int encoding = csv->checks_fields ? PG_SQL_ASCII : csv->options.encoding;
 
-	MemoryContextReset(csv->piece);
 	if (csv->is_at_start && length >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
 	{
 		bytes += 3;
 		length -= 3;
 	}
-	csv->bytes = bytes;
-	csv->length = length;
-	csv->taken = 0;
-	old = MemoryContextSwitchTo(csv->piece);
-	options = list_make5(option("format", "csv"), option("delimiter", psprintf("%c", csv->options.delimiter)),
-						 option("quote", psprintf("%c", csv->options.quote)),
-						 option("escape", psprintf("%c", csv->options.escape)),
-						 option("null", pstrdup(csv->options.null)));
-	options = lappend(options, option("encoding", pstrdup(pg_encoding_to_char(encoding))));
-	rel = table_open(csv->source->oid, AccessShareLock);
-	csv->copy = BeginCopyFrom(NULL, rel, NULL, NULL, false, read_piece, NIL, options);
-	table_close(rel, NoLock);
-	MemoryContextSwitchTo(old);
+	etl_csv_copy_give(&csv->copy, bytes, length);
 }
 
 /* field_text returns the text of a field; false: bad says why. */
@@ -226,9 +132,12 @@ field_text(const Csv *csv, char *field, char **text, EtlBadRow *bad)
 	int length;
 
 	*text = field;
-	if (field == NULL || !csv->checks_fields)
+	if (field == NULL || !csv->copy.checks_fields)
 		return true;
 	length = strlen(field);
+	if (csv->copy.zero != '\0')
+		for (char *c = field; (c = strchr(c, csv->copy.zero)) != NULL;)
+			*c = '\0';
 	if (csv->options.encoding == GetDatabaseEncoding() &&
 		pg_encoding_verifymbstr(csv->options.encoding, field, length) == length)
 		return true;
@@ -289,26 +198,6 @@ take_header(Csv *csv, char **fields, int n)
 	}
 	MemoryContextSwitchTo(old);
 	check_header(csv);
-}
-
-/* next_fields lets COPY read a record; false: the piece is used up. */
-static bool
-next_fields(Csv *csv, char ***fields, int *n)
-{
-	uint64 before;
-
-	if (csv->copy == NULL)
-		return false;
-	/* COPY counts the line on which a record ends. */
-	before = csv->copy->cur_lineno;
-	csv->base.line = csv->lines + before + 1;
-	current = csv;
-	if (NextCopyFromRawFields(csv->copy, fields, n))
-		return true;
-	csv->lines += before;
-	EndCopyFrom(csv->copy);
-	csv->copy = NULL;
-	return false;
 }
 
 /* is_empty_line says whether a record is an empty line, which is none where there are several fields. */
@@ -418,7 +307,7 @@ read_header(Csv *csv)
 
 	if (csv->options.header != ETL_CSV_NONE)
 	{
-		if (!next_fields(csv, &fields, &n))
+		if (!etl_csv_copy_next(&csv->copy, &fields, &n))
 			return false;
 		if (csv->options.header == ETL_CSV_MATCH)
 			take_header(csv, fields, n);
@@ -441,7 +330,7 @@ csv_next(EtlParser *parser, TupleTableSlot *slot, Jsonb **extra, EtlBadRow *bad)
 		return ETL_FEED_PAUSE;
 	do
 	{
-		if (!next_fields(csv, &fields, &n))
+		if (!etl_csv_copy_next(&csv->copy, &fields, &n))
 			return ETL_FEED_PAUSE;
 		if (!is_empty_line(csv, fields, n))
 			parser->records++;
@@ -469,13 +358,12 @@ etl_csv_make(const EtlSource *source, EtlInput *input, const char *const *own, c
 	csv->base.routine = &csv_parser;
 	csv->input = input;
 	csv->options = *options;
-	csv->checks_fields = !PG_ENCODING_IS_CLIENT_ONLY(options->encoding);
 	csv->source = source;
 	csv->all = etl_relation_describe(source->oid, NULL);
 	csv->own = own;
 	csv->context = CurrentMemoryContext;
 	csv->header = AllocSetContextCreate(csv->context, "etl csv header", ALLOCSET_SMALL_SIZES);
-	csv->piece = AllocSetContextCreate(csv->context, "etl csv piece", ALLOCSET_DEFAULT_SIZES);
+	etl_csv_copy_make(&csv->copy, &csv->options, source->oid, &csv->base.line);
 	if (options->header != ETL_CSV_MATCH)
 		by_position(csv);
 	return &csv->base;

@@ -114,6 +114,24 @@ extract('latin', 'id int, name text', "prefix 'latin.csv', encoding 'LATIN1'");
 run_inline('latin');
 is(sql(q{SELECT name = U&'caf\00e9' FROM raw.latin}), 't', 'LATIN1');
 
+# What would end COPY: \0, and a line that it takes for the end of the data, in the middle and last.
+put('end.csv', "id,v\n1,a\n\\.\n2,x\0y\n3,c\n\\.\n");
+extract('end', 'id int, v text, _line bigint', "prefix 'end.csv'", "on_error => 'skip_row'");
+run_inline('end');
+is(sql(q{SELECT string_agg(concat_ws('|', id, v, _line), ' ' ORDER BY id) FROM raw."end"}), '1|a|2 3|c|5', 'neither \0 nor a line "\." ends a file');
+is(sql(q{SELECT string_agg(concat_ws('|', position, error_sqlstate, reason), ', ' ORDER BY position) FROM etl.quarantine WHERE target = 'raw."end"'}),
+	'3|22P04|the record has 1 fields instead of 2, 4|22021|invalid bytes for encoding "UTF8": 0x00 0x79, 6|22P04|the record has 1 fields instead of 2', 'they are bad records');
+put('end1.csv', "v\r\n\\.\r\na\r\n\\.\r\n");
+extract('end1', 'v text, _line bigint', "prefix 'end1.csv'");
+run_inline('end1');
+is(sql(q{SELECT string_agg(v || _line, ' ' ORDER BY _line) FROM raw.end1}), '\\.2 a3 \\.4', 'or a value, where there is one column');
+put('sjis.csv', "id,v\n1,\x83\x5c\x83\x6e\n2,\x95\x5c\n");
+extract('sjis', 'id int, v text', "prefix 'sjis.csv', encoding 'SJIS'");
+run_inline('sjis');
+is(sql(q{SELECT v = U&'\30BD\30CF' FROM raw.sjis WHERE id = 1}), 't', 'an encoding whose characters have bytes of ASCII');
+put('sjis.csv', "id,v\n1,x\n\\.\n2,y\n");
+like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{sjis}')}), qr/22P04: .*a line consists of "\\\." only/s, 'there such a line is refused');
+
 put('lines.ndjson.gz', packed(qq({"id": 1, "tags": ["a", "b"]}\n\n{"id": 2, "more": 1}\r\n{"id": 3})));
 extract('lines', 'id int, tags text[]', "prefix 'lines.', format 'ndjson'");
 run_inline('lines');
