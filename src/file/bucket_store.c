@@ -70,24 +70,18 @@ bucket_list(EtlStore *store, EtlFileList *list)
 	return bucket->token != NULL;
 }
 
-/* is_md5 says whether an ETag is the MD5 of its object. */
-static bool
-is_md5(const char *etag)
-{
-	return strlen(etag) == ETL_MD5_LENGTH * 2 && strspn(etag, "0123456789abcdef") == ETL_MD5_LENGTH * 2;
-}
-
 /* bucket_open_file asks for an object. */
 static void
 bucket_open_file(EtlStore *store, const EtlFile *file)
 {
 	BucketStore *bucket = (BucketStore *) store;
 	EtlS3Object object = {file->path, file->etag, file->size, file->modified};
+	bool is_md5;
 
-	bucket->stream = etl_s3_open(bucket->s3, &object);
+	bucket->stream = etl_s3_open(bucket->s3, &object, &is_md5);
 	bucket->file = file;
 	bucket->left = file->size;
-	bucket->md5 = is_md5(file->etag) ? etl_hash_md5_begin() : NULL;
+	bucket->md5 = is_md5 ? etl_hash_md5_begin() : NULL;
 }
 
 /* check_end compares an object that is complete with what was listed. */

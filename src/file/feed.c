@@ -77,7 +77,6 @@ make_contexts(EtlFileFeed *feed)
 	MemoryContext parent = feed->base.request.context;
 
 	feed->list_context = AllocSetContextCreate(parent, "etl file list", ALLOCSET_DEFAULT_SIZES);
-	feed->piece_context = AllocSetContextCreate(parent, "etl file pieces", ALLOCSET_DEFAULT_SIZES);
 	feed->open_context = AllocSetContextCreate(parent, "etl open file", ALLOCSET_SMALL_SIZES);
 	feed->check_context = AllocSetContextCreate(parent, "etl checked row", ALLOCSET_DEFAULT_SIZES);
 }
@@ -101,6 +100,7 @@ open_feed(const EtlFeedRequest *request, const EtlFeedRoutine *routine, const Et
 	feed->checks_files = request->task && request->task->on_error && strcmp(request->task->on_error, "skip_file") == 0;
 	for (int i = 0; i < lengthof(feed->own); i++)
 		feed->own[i] = etl_input_find(request->source, etl_file_own[i]);
+	feed->piece = palloc(sizeof(EtlPiece) * ETL_FILE_PIECES);
 	make_contexts(feed);
 	return &feed->base;
 }
@@ -121,25 +121,48 @@ fill_own(EtlFileFeed *feed, TupleTableSlot *slot)
 		etl_input_datum(feed->input, feed->own[OWN_SIZE], Int64GetDatum(file->size), slot);
 }
 
-/* blame adds the file to an error that a parser raises. */
+/* rethrow adds the place to an error about data that a parser raises: nothing behind it can be read. */
 static void
-blame(void *arg)
+rethrow(const EtlFileFeed *feed, MemoryContext context)
 {
-	EtlFileFeed *feed = arg;
+	ErrorData *error;
 
-	errcontext("file \"%s\", line " INT64_FORMAT, feed->current->file.path, feed->parser->line);
+	if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+		PG_RE_THROW();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
+	error->detail = psprintf("%s%sFile \"%s\", line " INT64_FORMAT ".", error->detail ? error->detail : "",
+							 error->detail ? " " : "", feed->current->file.path, feed->parser->line);
+	if (error->hint == NULL)
+		error->hint = pstrdup(
+			"Correct the file at its source, or pass over it with etl.skip_file or on_error => 'skip_file'.");
+	ReThrowError(error);
 }
 
-/* parse reads the next record of the current piece. */
+/*
+ * parse reads the next record of the current piece. An error that ends the file is, where files are only checked, no more than
+ * what is wrong with the file.
+ */
 static EtlFeedStep
-parse(EtlFileFeed *feed, TupleTableSlot *slot, EtlBadRow *bad)
+parse(EtlFileFeed *feed, TupleTableSlot *slot, EtlBadRow *bad, bool is_check)
 {
-	ErrorContextCallback callback = {error_context_stack, blame, feed};
-	EtlFeedStep step;
+	MemoryContext context = CurrentMemoryContext;
+	volatile EtlFeedStep step = ETL_FEED_BAD;
 
-	error_context_stack = &callback;
-	step = feed->parser->routine->next(feed->parser, slot, feed->base.request.task ? &feed->base.extra : NULL, bad);
-	error_context_stack = callback.previous;
+	PG_TRY();
+	{
+		step = feed->parser->routine->next(feed->parser, slot, feed->base.request.task ? &feed->base.extra : NULL, bad);
+	}
+	PG_CATCH();
+	{
+		if (!is_check)
+			rethrow(feed, context);
+		/* COPY's parser holds nothing but memory. */
+		etl_input_keep_error(bad, context);
+		bad->position = feed->parser->line;
+	}
+	PG_END_TRY();
 	bad->origin = feed->current->file.path;
 	return step;
 }
@@ -156,7 +179,7 @@ give(EtlFileFeed *feed, const EtlPiece *piece)
 		feed->skips_current = false;
 	}
 	if (!feed->skips_current)
-		feed->parser->routine->give(feed->parser, piece->bytes, piece->length);
+		feed->parser->routine->give(feed->parser, feed->buffer + piece->at, piece->length);
 	feed->is_given = true;
 }
 
@@ -214,30 +237,6 @@ skip_file(EtlFileFeed *feed, EtlPiece *piece, const EtlBadRow *bad)
 	}
 }
 
-/* parse_checked is parse, where an error that ends a file is only what is wrong with the file. */
-static EtlFeedStep
-parse_checked(EtlFileFeed *feed, TupleTableSlot *slot, EtlBadRow *bad)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ErrorContextCallback *callbacks = error_context_stack;
-	volatile EtlFeedStep step = ETL_FEED_BAD;
-
-	PG_TRY();
-	{
-		step = parse(feed, slot, bad);
-	}
-	PG_CATCH();
-	{
-		/* COPY's parser holds nothing but memory. */
-		error_context_stack = callbacks;
-		etl_input_keep_error(bad, context);
-		bad->origin = feed->current->file.path;
-		bad->position = feed->parser->line;
-	}
-	PG_END_TRY();
-	return step;
-}
-
 /* check_rest reads a piece of a file that is only checked; ETL_FEED_BAD at its first bad record. */
 static EtlFeedStep
 check_rest(EtlFileFeed *feed, EtlPiece *piece, TupleTableSlot *slot, EtlBadRow *bad)
@@ -249,7 +248,7 @@ check_rest(EtlFileFeed *feed, EtlPiece *piece, TupleTableSlot *slot, EtlBadRow *
 		MemoryContext old = MemoryContextSwitchTo(feed->check_context);
 
 		CHECK_FOR_INTERRUPTS();
-		step = parse_checked(feed, slot, bad);
+		step = parse(feed, slot, bad, true);
 		MemoryContextSwitchTo(old);
 		if (step == ETL_FEED_BAD)
 			skip_file(feed, piece, bad);
@@ -271,7 +270,7 @@ read_piece(EtlFileFeed *feed, EtlPiece *piece, TupleTableSlot *slot, EtlBadRow *
 		return ETL_FEED_PAUSE;
 	if (feed->checks_files && !wanted->is_checked)
 		return check_rest(feed, piece, slot, bad);
-	step = parse(feed, slot, bad);
+	step = parse(feed, slot, bad, false);
 	if (step == ETL_FEED_PAUSE)
 		return step;
 	wanted->is_touched = true;

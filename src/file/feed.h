@@ -24,11 +24,14 @@ typedef struct EtlWanted
 	bool is_touched;	  /* since the last save */
 } EtlWanted;
 
+/* Files whose pieces one fetch brings, at most. */
+#define ETL_FILE_PIECES 10000
+
 /* Some whole records of a file. */
 typedef struct EtlPiece
 {
 	EtlWanted *wanted;
-	char *bytes;
+	size_t at; /* in the buffer */
 	size_t length;
 	bool is_first; /* of its file */
 	bool is_last;
@@ -54,18 +57,18 @@ typedef struct EtlFileFeed
 	int next_wanted; /* the first that was not fetched completely */
 
 	/* What was fetched. */
-	MemoryContext piece_context;
 	int n_pieces;
 	int next_piece;
-	EtlPiece *piece;
+	EtlPiece *piece; /* room for ETL_FILE_PIECES */
 	bool is_given;	 /* the parser has the bytes of the current piece */
 	EtlWanted *open; /* file that is being fetched; NULL: none */
 	bool open_begun; /* a piece of it has been fetched */
 	EtlDecompress *stream;
 	MemoryContext open_context; /* of the open file */
-	char *buffer;				/* what was read and is in no piece yet */
+	char *buffer;
 	size_t buffer_size;
-	size_t buffered;
+	size_t start;  /* behind the last piece */
+	size_t filled; /* behind what was read */
 
 	MemoryContext check_context; /* of a row of a file that is only checked */
 	EtlWanted *current;			 /* file that is being parsed */

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "file/glob.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
 /* in_class says whether a character is in the class that begins behind "["; *pattern is moved behind its "]". */
@@ -71,6 +72,9 @@ etl_glob_matches(const char *pattern, const char *path)
 		else if (*pattern == '?' && *path != '/')
 		{
 			pattern++;
+			/* A character, which may have more than one byte. */
+			for (int n = pg_mblen(path); n > 1 && path[1]; n--)
+				path++;
 			continue;
 		}
 		if (*pattern++ != *path)

@@ -188,8 +188,9 @@ etl_s3_request_is_good(EtlS3Request *request, const EtlTransferResult *result, c
 	if (result->ok && result->status == 200)
 		return true;
 	request->tries++;
-	if (is_skewed && request->tries == 1)
+	if (is_skewed && !request->is_adjusted)
 	{
+		request->is_adjusted = true;
 		adjust_clock(request->s3, result);
 		return false;
 	}

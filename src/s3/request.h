@@ -16,6 +16,7 @@ typedef struct EtlS3Request
 	const EtlSigv4Pair *query;
 	const char *if_match; /* ETag; NULL: any */
 	int tries;			  /* so far */
+	bool is_adjusted;	  /* to the server's clock */
 } EtlS3Request;
 
 /* Fills in url and headers, signed for now. */

@@ -19,6 +19,9 @@
 /* As much of the body of an error is read. */
 #define ERROR_LIMIT 16384
 
+/* Length of an MD5 as text. */
+#define MD5_DIGITS 32
+
 /* ms that may pass without a byte of an object. */
 #define STALL 60000
 
@@ -44,6 +47,16 @@ is_virtual(const EtlS3 *s3, const char *addressing)
 	return strstr(s3->host, ".amazonaws.com") != NULL && strchr(s3->bucket, '.') == NULL;
 }
 
+/* drop_default_port leaves the host as libcurl sends it, which is what the signature is about. */
+static void
+drop_default_port(EtlS3 *s3)
+{
+	char *port = strrchr(s3->host, ':');
+
+	if (port && strcmp(port, strcmp(s3->scheme, "https") == 0 ? ":443" : ":80") == 0)
+		*port = '\0';
+}
+
 /* etl_s3_make reads the options. */
 EtlS3 *
 etl_s3_make(const List *server, const List *mapping)
@@ -59,6 +72,7 @@ etl_s3_make(const List *server, const List *mapping)
 	s3->host = strstr(endpoint, "://") + 3;
 	s3->scheme = pnstrdup(endpoint, s3->host - endpoint - 3);
 	s3->host = pnstrdup(s3->host, strcspn(s3->host, "/"));
+	drop_default_port(s3);
 	s3->is_virtual = is_virtual(s3, etl_endpoint_option(server, "addressing"));
 	s3->access_key = text_of(mapping, "access_key_id", NULL);
 	s3->secret_key = text_of(mapping, "secret_access_key", NULL);
@@ -223,9 +237,22 @@ check_length(const EtlS3Object *object, const EtlTransferResult *result)
 						errhint("The next attempt lists the bucket again.")));
 }
 
+/*
+ * has_md5 says whether the ETag of an object may be its MD5: it looks like one where the object was stored in one piece, but is
+ * something else where the server keeps it under a key of KMS.
+ */
+static bool
+has_md5(const EtlS3Object *object, const EtlTransferResult *result)
+{
+	char *encryption = etl_transfer_header(result, "x-amz-server-side-encryption");
+
+	return strlen(object->etag) == MD5_DIGITS && strspn(object->etag, "0123456789abcdef") == MD5_DIGITS &&
+		   (encryption == NULL || strcmp(encryption, "AES256") == 0);
+}
+
 /* try_open sends the request once; NULL: it may be sent again. */
 static EtlStream *
-try_open(EtlS3Request *request, const EtlS3Object *object)
+try_open(EtlS3Request *request, const EtlS3Object *object, bool *is_md5)
 {
 	EtlTransferRequest transfer = {.stall = STALL};
 	EtlTransferResult result;
@@ -241,6 +268,7 @@ try_open(EtlS3Request *request, const EtlS3Object *object)
 		good = etl_s3_request_is_good(request, &result, body);
 		if (good)
 			check_length(object, &result);
+		*is_md5 = good && has_md5(object, &result);
 	}
 	PG_CATCH();
 	{
@@ -256,12 +284,12 @@ try_open(EtlS3Request *request, const EtlS3Object *object)
 
 /* etl_s3_open asks for the version that was listed. */
 EtlStream *
-etl_s3_open(EtlS3 *s3, const EtlS3Object *object)
+etl_s3_open(EtlS3 *s3, const EtlS3Object *object, bool *is_md5)
 {
 	EtlS3Request request = {.s3 = s3, .key = object->key, .if_match = object->etag};
 	EtlStream *stream;
 
-	while ((stream = try_open(&request, object)) == NULL)
+	while ((stream = try_open(&request, object, is_md5)) == NULL)
 		CHECK_FOR_INTERRUPTS();
 	return stream;
 }

@@ -54,7 +54,8 @@ extern void etl_s3_list(EtlS3 *s3, const char *prefix, const char *token, EtlS3L
 
 /*
  * The bytes of an object as it was listed. Errors: as above, ZE007 when it has changed or gone since. Close the stream.
+ * *is_md5: its ETag is the MD5 of its bytes.
  */
-extern EtlStream *etl_s3_open(EtlS3 *s3, const EtlS3Object *object);
+extern EtlStream *etl_s3_open(EtlS3 *s3, const EtlS3Object *object, bool *is_md5);
 
 #endif /* ETL_S3_H */

@@ -159,19 +159,23 @@ read_pairs(Datum array, int *n)
 	return pairs;
 }
 
-/* etl_sigv4_test signs a request with the keys, the region and the day of the published examples. */
+/* etl_sigv4_test signs a request as one of the published examples; the scope is time, region, service, access and secret key. */
 Datum
 etl_sigv4_test(PG_FUNCTION_ARGS)
 {
+	int n;
+	Datum *scope;
+	bool *null;
 	EtlSigv4Request request = {.method = text_to_cstring(PG_GETARG_TEXT_PP(0)),
 							   .path = text_to_cstring(PG_GETARG_TEXT_PP(1)),
-							   .payload = text_to_cstring(PG_GETARG_TEXT_PP(4)),
-							   .time = "20130524T000000Z",
-							   .region = "us-east-1",
-							   .service = "s3",
-							   .access_key = "AKIAIOSFODNN7EXAMPLE",
-							   .secret_key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"};
+							   .payload = text_to_cstring(PG_GETARG_TEXT_PP(4))};
 
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(5), TEXTOID, -1, false, TYPALIGN_INT, &scope, &null, &n);
+	request.time = TextDatumGetCString(scope[0]);
+	request.region = TextDatumGetCString(scope[1]);
+	request.service = TextDatumGetCString(scope[2]);
+	request.access_key = TextDatumGetCString(scope[3]);
+	request.secret_key = TextDatumGetCString(scope[4]);
 	request.query = read_pairs(PG_GETARG_DATUM(2), &request.n_query);
 	request.header = read_pairs(PG_GETARG_DATUM(3), &request.n_header);
 	PG_RETURN_TEXT_P(cstring_to_text(etl_sigv4_sign(&request)));

@@ -147,13 +147,27 @@ SKIP:
 	is(sql('SELECT count(*), sum(id) FROM raw.z'), '1000|500500', 'zstd');
 }
 
+# Names: a character of several bytes is one, and what is no text is refused.
+put("n/\xc3\xa4.csv", "id\n1\n");
+put('n/dir.csv/x.csv', "id\n2\n");
+put('n/dir/x.csv', "id\n3\n");
+put('n/dir-1/x.csv', "id\n4\n");
+sql(q{CREATE FOREIGN TABLE f.names (id int, _file text) SERVER disk OPTIONS (prefix 'n/', pattern '?.csv')});
+is(sql('SELECT id FROM f.names'), '1', '"?" is one character');
+sql(q{ALTER FOREIGN TABLE f.names OPTIONS (SET pattern '**x.csv')});
+is(sql('SELECT string_agg(_file, \' \') FROM f.names'), 'n/dir-1/x.csv n/dir.csv/x.csv n/dir/x.csv', 'files come in the order of their paths');
+put("n/bad\xff.csv", "id\n5\n");
+is(sql('SELECT count(*) FROM f.names'), '3', 'a name that is no text does not matter where it is left out');
+sql(q{ALTER FOREIGN TABLE f.names OPTIONS (SET pattern '**')});
+like(refused('SELECT * FROM f.names'), qr/22021: .*name of file "n\/bad\\xff\.csv" is no text.*prefix or pattern/s, 'and is refused otherwise');
+
 # ---- many and large --------------------------------------------------------------------------------------------------
 
-put(sprintf('many/%04d.csv', $_), "id\n$_\n") for 1 .. 300;
+put(sprintf('many/%02d/%04d.csv', $_ % 7, $_), "id\n$_\n") for 1 .. 2300;
 extract('many', 'id int', "prefix 'many/'");
 sql(q{SELECT etl.run_pipeline('p', tasks => '{many}')});
-is(sql('SELECT count(DISTINCT id), count(*) FROM raw.many'), '300|300', '300 small files');
-cmp_ok(sql(q{SELECT count(*) FROM etl.batch WHERE target = 'raw.many'}), '<=', 2, 'are few batches');
+is(sql('SELECT count(DISTINCT id), count(*) FROM raw.many'), '2300|2300', '2300 small files, more than a part of the list');
+cmp_ok(sql(q{SELECT count(*) FROM etl.batch WHERE target = 'raw.many'}), '<=', 4, 'are few batches');
 
 put('large.csv', "id,note\n" . join('', map { "$_," . ('x' x 100) . "\n" } 1 .. 400_000));
 extract('large', 'id int, note text', "prefix 'large.csv'", 'chunk_rows => 50000');
@@ -235,7 +249,7 @@ extract('damaged', 'id int', "prefix 'damaged.csv.gz'");
 like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{damaged}')}), qr/22P04: .*damaged\.csv\.gz" is damaged/s, 'so is one whose checksum does not fit');
 put('open.csv', "id,v\n1,\"never closed\n");
 extract('open', 'id int, v text', "prefix 'open.csv'");
-like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{open}')}), qr/22P04: .*unterminated.*file "open\.csv", line/s, 'and a quote that is not closed');
+like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{open}')}), qr/22P04: .*unterminated.*DETAIL:  File "open\.csv", line 2\..*etl\.skip_file/s, 'and a quote that is not closed');
 put('bomb.csv.gz', packed("id\n" . ('1' x 5_000_000) . "\n"));
 extract('bomb', 'id text', "prefix 'bomb.csv.gz', max_bytes '1 MB'");
 like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{bomb}')}), qr/54000: .*too large/s, 'a file that becomes too large is broken off');

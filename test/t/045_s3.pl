@@ -7,7 +7,9 @@ use IO::Compress::Gzip qw(gzip $GzipError);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use EtlHttp;
 use EtlProxy;
+use POSIX qw(strftime);
 
 plan skip_all => 'ETL_TEST_S3_ENDPOINT is not set' unless $ENV{ETL_TEST_S3_ENDPOINT};
 
@@ -97,23 +99,38 @@ sql("CREATE USER MAPPING FOR CURRENT_USER SERVER wrong OPTIONS (access_key_id '$
 like(refused('SELECT * FROM f.wrong'), qr/HV00R: .*bucket "there-is-none" does not exist/s, 'a bucket that is not there');
 like(refused(q{SET etl.allowed_hosts = '*'; SELECT * FROM f.keys}), qr/42501: .*DETAIL:  [Aa]ddress 127\.0\.0\.1.*HINT: .*etl\.allowed_hosts/s, 'an address of this machine only where it is allowed');
 
-# Published examples of signatures: "Signature Calculations for the Authorization Header" in the S3 API reference.
+# Published examples of signatures: "Signature Calculations for the Authorization Header" in the S3 API reference, and the
+# test suite of Signature Version 4 in the AWS General Reference.
 SKIP:
 {
-	skip 'no library with fault points', 4 unless $ENV{ETL_TEST_FAULTS} && -d $ENV{ETL_TEST_FAULTS};
+	skip 'no library with fault points', 12 unless $ENV{ETL_TEST_FAULTS} && -d $ENV{ETL_TEST_FAULTS};
 	my $library = `find $ENV{ETL_TEST_FAULTS} -name etl_ext.so | head -n 1`;
 	chomp $library;
 	$node->safe_psql('postgres', "CREATE DATABASE signatures");
-	$node->safe_psql('signatures', "CREATE FUNCTION sign(method text, path text, query text[], header text[], payload text) RETURNS text LANGUAGE c STRICT AS '$library', 'etl_sigv4_test'");
+	$node->safe_psql('signatures', "CREATE FUNCTION sign(method text, path text, query text[], header text[], payload text, scope text[]) RETURNS text LANGUAGE c STRICT AS '$library', 'etl_sigv4_test'");
 	my $empty = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 	my @example = (
 		['GET Object', "'GET', '/test.txt', '{}', '{host,examplebucket.s3.amazonaws.com,range,bytes=0-9,x-amz-content-sha256,$empty,x-amz-date,20130524T000000Z}', '$empty'", 'f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41'],
 		['PUT Object', q{'PUT', '/test$file.text', '{}', '{date,"Fri, 24 May 2013 00:00:00 GMT",host,examplebucket.s3.amazonaws.com,x-amz-content-sha256,44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072,x-amz-date,20130524T000000Z,x-amz-storage-class,REDUCED_REDUNDANCY}', '44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072'}, '98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd'],
 		['GET Bucket Lifecycle', "'GET', '/', '{lifecycle,\"\"}', '{host,examplebucket.s3.amazonaws.com,x-amz-content-sha256,$empty,x-amz-date,20130524T000000Z}', '$empty'", 'fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543'],
 		['List Objects', "'GET', '/', '{prefix,J,max-keys,2}', '{host,examplebucket.s3.amazonaws.com,x-amz-content-sha256,$empty,x-amz-date,20130524T000000Z}', '$empty'", '34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7']);
+	my $sign = sub { return $node->safe_psql('signatures', "SELECT sign($_[0], '{$_[1]}')") };
 	for my $e (@example)
 	{
-		like($node->safe_psql('signatures', "SELECT sign($e->[1])"), qr/Signature=$e->[2]$/, "published example: $e->[0]");
+		like($sign->($e->[1], '20130524T000000Z,us-east-1,s3,AKIAIOSFODNN7EXAMPLE,wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'), qr/Signature=$e->[2]$/, "published example: $e->[0]");
+	}
+	my $headers = 'host,example.amazonaws.com,x-amz-date,20150830T123600Z';
+	my @suite = (
+		['get-vanilla', "'GET', '/', '{}', '{$headers}', '$empty'", '5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31'],
+		['get-vanilla-query-order-key', "'GET', '/', '{Param2,value2,Param1,value1}', '{$headers}', '$empty'", 'b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500'],
+		['get-utf8', "'GET', U&'/\\1234', '{}', '{$headers}', '$empty'", '8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85'],
+		['get-space', "'GET', '/example space/', '{}', '{$headers}', '$empty'", '652487583200325589f1fba4c7e578f72c47cb61beeca81406b39ddec1366741'],
+		['get-header-value-trim', qq{'GET', '/', '{}', '{my-header1," value1",my-header2," \\"a   b   c\\"  ",$headers}', '$empty'}, 'acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736'],
+		['post-vanilla', "'POST', '/', '{}', '{$headers}', '$empty'", '5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b'],
+		['post-x-www-form-urlencoded', "'POST', '/', '{}', '{content-type,application/x-www-form-urlencoded,$headers}', encode(sha256('Param1=value1'), 'hex')", 'ff11897932ad3f4e8b18135d722051e5ac45fc38421b1da7b9d196a0fe09473a']);
+	for my $e (@suite)
+	{
+		like($sign->($e->[1], '20150830T123600Z,us-east-1,service,AKIDEXAMPLE,wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY'), qr/Signature=$e->[2]$/, "published test: $e->[0]");
 	}
 }
 
@@ -128,6 +145,66 @@ put('many/00500.csv', "id\n5000\n");
 s3('rm', $bucket, 'many/00001.csv');
 run_inline('many');
 is(sql('SELECT count(*), max(id) FROM raw.many'), '1101|5000', 'of which only what has changed is read again');
+
+# ---- a server that answers otherwise ---------------------------------------------------------------------------------
+
+my $content = "id,v\n1,a\n2,b\n";
+my $md5 = md5_hex($content);
+my $other = EtlHttp->start(sub {
+	my ($request) = @_;
+	my $mode = EtlHttp::value('mode') // '';
+	my $error = sub { return { status => $_[0], headers => $_[2] // [], body => "<?xml version=\"1.0\"?><Error><Code>$_[1]</Code><Message>said so</Message></Error>" } };
+	# Its clock is two hours ahead.
+	if ($mode eq 'skew')
+	{
+		my $now = time + 7200;
+		my $stamp = strftime('%Y%m%dT%H', gmtime $now);
+		return $error->(403, 'RequestTimeTooSkewed', ['Date: ' . strftime('%a, %d %b %Y %H:%M:%S GMT', gmtime $now)]) if ($request->{headers}{'x-amz-date'} // '') !~ /^$stamp/;
+	}
+	return $error->(503, 'SlowDown') if $mode eq 'slow' && $request->{times} < 2;
+	return $error->(500, 'InternalError') if $mode eq 'down';
+	return $error->(403, 'AccessDenied') if $mode eq 'token' && ($request->{headers}{'x-amz-security-token'} // '') ne 'T0ken+/=';
+	return $error->(403, 'AccessDenied') if $mode eq 'token' && $request->{headers}{authorization} !~ /SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token,/;
+	return { body => '<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>o.csv</Key><Size>' . length($content) . "</Size><ETag>&quot;$md5&quot;</ETag><LastModified>2024-01-15T10:00:00.000Z</LastModified></Contents></ListBucketResult>" } if $request->{query}{'list-type'};
+	return $error->(412, 'PreconditionFailed') if $mode eq 'replaced' || ($request->{headers}{'if-match'} // '') ne "\"$md5\"";
+	return { body => 'longer' . $content } if $mode eq 'longer';
+	return { body => $content =~ tr/a/A/r } if $mode eq 'damaged';
+	return { body => $content =~ tr/a/A/r, headers => ['x-amz-server-side-encryption: aws:kms'] } if $mode eq 'kms';
+	return { body => $content =~ tr/a/A/r, headers => ['x-amz-server-side-encryption: AES256'] } if $mode eq 'aes';
+	return { body => substr($content, 0, 5), framing => 'none' } if $mode eq 'short';
+	return { body => $content };
+});
+$node->safe_psql('postgres', q{CREATE SERVER other FOREIGN DATA WRAPPER etl_s3 OPTIONS (bucket 'acme', addressing 'path', timeout '5 s', endpoint '} . $other->url . q{');
+CREATE USER MAPPING FOR CURRENT_USER SERVER other OPTIONS (access_key_id 'key', secret_access_key 'secret', session_token 'T0ken+/=');
+CREATE FOREIGN TABLE f.other (id int, v text) SERVER other});
+
+# said returns what the server's rows are, or how they are refused.
+my @all;
+sub said
+{
+	$other->forget;
+	$other->set(mode => $_[0]);
+	push @all, refused('SELECT string_agg(id || v, \' \' ORDER BY id) FROM f.other');
+	return $all[-1];
+}
+like(said(''), qr/1a 2b/, 'an object');
+like(said('token'), qr/1a 2b/, 'the session token is sent and signed');
+like(said('skew'), qr/1a 2b/, 'the clock of the server counts');
+like(said('slow'), qr/1a 2b/, 'SlowDown is tried again');
+is(scalar(my @asked = $other->requests), 6, 'twice, for the list and for the object');
+like(said('down'), qr/08006: .*bucket "acme" cannot be read.*HTTP 500, InternalError: said so/s, 'but not for ever');
+like(said('replaced'), qr/ZE007: .*object "o\.csv" of bucket "acme" has changed/s, 'an object that was replaced after it was listed');
+like(said('longer'), qr/ZE007: .*listed with 13 bytes, and now has 19/s, 'or has another size');
+like(said('short'), qr/(ZE007|08006): /, 'an object that ends early where no length was said');
+like(said('damaged'), qr/ZE012: .*the bytes of object "o\.csv" are not those that were stored/s, 'bytes that are others than those that were stored');
+like(said('aes'), qr/ZE012: /, 'also where the server encrypts with a key of its own');
+like(said('kms'), qr/1A 2b/, 'with a key of KMS the ETag is no MD5');
+unlike(join('', @all), qr/T0ken/, 'the token is in no message');
+$other->stop;
+
+sql("ALTER SERVER lake OPTIONS (SET endpoint 'http://localhost:$port', ADD addressing 'virtual')");
+is(sql(q{SELECT count(*) FROM f.many}), '1099', 'the bucket as a part of the host name');
+sql("ALTER SERVER lake OPTIONS (SET endpoint '$ENV{ETL_TEST_S3_ENDPOINT}', DROP addressing)");
 
 # ---- cut connections -------------------------------------------------------------------------------------------------
 
