@@ -11,6 +11,7 @@
 #include "http/auth.h"
 #include "http/feed.h"
 #include "http/retry.h"
+#include "http/unpack.h"
 #include "miscadmin.h"
 #include "net/redirect.h"
 #include "storage/latch.h"
@@ -266,7 +267,10 @@ read_answer(EtlHttpFeed *feed, EtlHttpPage *page)
 		return refuse(feed, page, "an API does not say where its answer ends",
 					  "There is neither a Content-Length nor are there chunks, so that lines may be missing.",
 					  "Ask for format json, or over another version of HTTP.");
-	failure = etl_http_document_read(feed->reader, page->result.answer, page->result.length, &page->document);
+	failure = etl_http_unpack(feed->table, &page->result);
+	feed->largest = Max(feed->largest, page->result.length);
+	if (failure == NULL)
+		failure = etl_http_document_read(feed->reader, page->result.answer, page->result.length, &page->document);
 	if (failure != NULL)
 	{
 		failure->detail = psprintf("%s The request was %s.", failure->detail,

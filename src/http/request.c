@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "http/request.h"
+#include "http/unpack.h"
 #include "lib/stringinfo.h"
 #include "net/endpoint.h"
 #include "utils/builtins.h"
@@ -115,12 +116,12 @@ etl_http_request_build(const EtlHttpTable *table, const EtlHttpBounds *bounds, c
 	request->answer_limit = table->max_bytes;
 	request->keep_connection = true;
 	request->with_headers = true;
-	request->decode = true;
 	/* Ours, those of the mapping, and two for auth and conditions. */
 	request->header.name = palloc(sizeof(char *) * (table->header.n + 8));
 	add_header(request, psprintf("Accept: %s", table->accept != NULL			? table->accept
 											   : table->format == ETL_HTTP_JSON ? "application/json"
 																				: "*/*"));
+	add_header(request, ETL_HTTP_ACCEPT_ENCODING);
 	if (table->paging >= ETL_HTTP_URL && position->cursor != NULL)
 	{
 		request->url = pstrdup(position->cursor);

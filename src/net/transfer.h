@@ -28,7 +28,8 @@ typedef struct EtlTransferRequest
 	bool keep_connection; /* HTTP: the next transfer of the set may use it */
 	const char *method;	  /* HTTP; NULL: POST with a body, GET without */
 	bool with_headers;	  /* HTTP: keep the headers of the answer, for etl_transfer_header */
-	bool decode;		  /* HTTP: accept gzip and deflate, and decode them; answer_limit counts decoded bytes */
+	bool decode;		  /* HTTP: accept gzip and deflate, and decode them; answer_limit counts decoded bytes.
+							* libcurl does not notice compressed data that end early */
 	int stall;			  /* ms without a byte after which a streamed transfer is given up; 0: timeout */
 } EtlTransferRequest;
 

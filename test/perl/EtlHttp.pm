@@ -7,6 +7,8 @@
 #   $server->set(name => 'value')    for the answers: EtlHttp::value('name')
 #   $server->stop
 #
+# EtlHttp->start($sub, quiet => 1) keeps no requests, which is faster.
+#
 # The sub is called in a process for each connection. The request also has "times": how often the same was asked before. An
 # answer has: status (200), headers (list of lines), body, framing (length, chunked, none), cut (so many bytes of the body, and
 # then the connection ends), reset (by RST), bad_chunk, delay (seconds), raw (instead of all that).
@@ -21,11 +23,11 @@ use JSON::PP;
 use POSIX ();
 use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY);
 
-my $dir_of_process;
+my ($dir_of_process, $quiet);
 
 sub start
 {
-	my ($class, $answer) = @_;
+	my ($class, $answer, %how) = @_;
 	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 64, ReuseAddr => 1)
 	  or die "http: $!";
 	my $self = bless { port => $listener->sockport, dir => File::Temp->newdir }, $class;
@@ -36,7 +38,7 @@ sub start
 		$SIG{TERM} = sub { POSIX::_exit(0) };
 		$SIG{CHLD} = 'IGNORE';
 		$SIG{PIPE} = 'IGNORE';
-		$dir_of_process = "$self->{dir}";
+		($dir_of_process, $quiet) = ("$self->{dir}", $how{quiet});
 		eval { _serve($listener, $answer, $parent) };
 		warn "http: $@" if $@;
 		POSIX::_exit(0);
@@ -148,7 +150,7 @@ sub _exchange
 	read $client, $request{body}, $length if $length > 0;
 	($request{path}, my $query) = split /\?/, $request{target}, 2;
 	$request{query} = { map { my ($n, $v) = split /=/, $_, 2; (_unescape($n), _unescape($v // '')) } split /&/, $query // '' };
-	$request{times} = _note(\%request);
+	$request{times} = $quiet ? 0 : _note(\%request);
 	return _answer($client, $answer->(\%request));
 }
 

@@ -5,6 +5,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use EtlPoll;
 
 my $source = PostgreSQL::Test::Cluster->new('source');
 $source->init;

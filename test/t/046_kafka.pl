@@ -10,6 +10,7 @@ use IPC::Run;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use EtlPoll;
 
 plan skip_all => 'no Kafka: ETL_TEST_KAFKA_BROKERS is not set' unless $ENV{ETL_TEST_KAFKA_BROKERS};
 my $brokers = $ENV{ETL_TEST_KAFKA_BROKERS};

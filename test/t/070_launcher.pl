@@ -4,6 +4,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use EtlPoll;
 
 my $node = PostgreSQL::Test::Cluster->new('launcher');
 $node->init(allows_streaming => 1);

@@ -6,6 +6,7 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use EtlPoll;
 
 my $install = $ENV{ETL_TEST_FAULTS};
 plan skip_all => 'needs a build with fault points in ETL_TEST_FAULTS' unless $install;
