@@ -17,8 +17,10 @@ CREATE FOREIGN TABLE files.ndjson (id bigint, customer_id bigint, amount numeric
   updated_at timestamptz) SERVER files OPTIONS (prefix 'lines.ndjson', format 'ndjson');
 CREATE SERVER lake FOREIGN DATA WRAPPER etl_s3 OPTIONS (endpoint :'endpoint', region :'region', bucket 'bench');
 CREATE USER MAPPING FOR CURRENT_USER SERVER lake OPTIONS (access_key_id :'key', secret_access_key :'secret');
-CREATE FOREIGN TABLE files.s3_csv (LIKE files.csv) SERVER lake OPTIONS (prefix 'lines.csv');
-CREATE FOREIGN TABLE files.s3_ndjson (LIKE files.ndjson) SERVER lake OPTIONS (prefix 'lines.ndjson', format 'ndjson');
+CREATE FOREIGN TABLE files.s3_csv (id bigint, customer_id bigint, amount numeric(10, 2), currency text, status text, note text, created_at timestamptz,
+  updated_at timestamptz) SERVER lake OPTIONS (prefix 'lines.csv');
+CREATE FOREIGN TABLE files.s3_ndjson (id bigint, customer_id bigint, amount numeric(10, 2), currency text, status text, note text, created_at timestamptz,
+  updated_at timestamptz) SERVER lake OPTIONS (prefix 'lines.ndjson', format 'ndjson');
 SELECT etl.create_pipeline('files');
 SELECT etl.add_extract('files', name, source => 'files.' || name, target => 'raw.' || name)
 FROM unnest('{csv,ndjson,s3_csv,s3_ndjson}'::text[]) AS name;
