@@ -29,7 +29,7 @@ sub put
 	my ($path, $bytes) = @_;
 	my $dir = "$root/$path";
 	$dir =~ s{/[^/]*$}{};
-	system('mkdir', '-p', $dir);
+	system('mkdir', '-p', $dir) unless -d $dir;
 	open(my $file, '>:raw', "$root/$path.new") or die "$path: $!";
 	print $file $bytes;
 	close($file) or die "$path: $!";
@@ -174,6 +174,59 @@ extract('large', 'id int, note text', "prefix 'large.csv'", 'chunk_rows => 50000
 sql(q{SELECT etl.run_pipeline('p', tasks => '{large}')});
 is(sql('SELECT count(*), count(DISTINCT id), sum(id) FROM raw.large'), '400000|400000|80000200000', 'a file of more than two pieces');
 cmp_ok(sql(q{SELECT count(*) FROM etl.batch WHERE target = 'raw.large'}), '>=', 8, 'in chunks');
+
+# An executor that is ended in the middle, several times: the next attempt goes on behind what is committed.
+put('kill.csv', "id\n" . join("\n", 1 .. 2_000_000) . "\n");
+extract('kill', 'id int', "prefix 'kill.csv'", q{chunk_rows => 20000, retry_delays => '{10 ms,10 ms,10 ms,10 ms,10 ms,10 ms}'});
+my $run = sql(q{SELECT etl.run_pipeline('p', tasks => '{kill}', wait => false)});
+my $killed = 0;
+for my $records (100_000, 500_000, 900_000)
+{
+	ok($node->poll_query_until('postgres', "SELECT coalesce(max(records), 0) >= $records FROM etl.file_ledger WHERE path = 'kill.csv'"), "$records records are committed");
+	$killed += sql(q{SELECT count(pg_terminate_backend(worker_pid)) FROM etl.task_run WHERE task = 'kill' AND state = 'running' AND worker_pid IS NOT NULL});
+}
+is(sql("SELECT etl.wait_for_run($run)"), 'success', 'the run succeeds');
+cmp_ok(sql(q{SELECT count(*) FROM etl.task_run WHERE task = 'kill'}), '>', 1, "although its executor was ended $killed times");
+is(sql('SELECT count(*), count(DISTINCT id), sum(id) FROM raw.kill'), '2000000|2000000|2000001000000', 'every row is there once');
+
+# memory_of runs a task and returns the most private memory of its executor, in MB.
+sub memory_of
+{
+	my ($task) = @_;
+	my ($state, $pid, $most) = ('', '', 0);
+	sql("SELECT etl.run_pipeline('p', tasks => '{$task}', wait => false)");
+	while ($state !~ /^(success|failed)$/)
+	{
+		($state, $pid) = split /\|/, sql("SELECT state, worker_pid FROM etl.task_run WHERE task = '$task' ORDER BY task_run_id DESC LIMIT 1");
+		next unless $pid && open(my $status, '<', "/proc/$pid/status");
+		local $/ = undef;
+		$most = $1 if <$status> =~ /^RssAnon:\s+(\d+)/m && $1 > $most;
+	}
+	return $most / 1024;
+}
+
+SKIP:
+{
+	skip 'there is no /proc', 6 unless -e "/proc/$$/status";
+	my $rows = ($ENV{LONG} ? 2000 : 300) * 1000;
+	my $note = 'x' x 990;
+	open(my $big, '>:raw', "$root/big.csv") or die "$!";
+	print $big "id,note\n";
+	print $big "$_,$note\n" for 1 .. $rows;
+	close $big or die "$!";
+	system('sh', '-c', "gzip -1 <'$root/big.csv' >'$root/zbig.csv.gz'") == 0 or die 'gzip';
+	put('long.ndjson', join('', map { qq({"id": $_, "note": ") . ('y' x 10_000_000) . qq("}\n) } 1 .. 12));
+	extract('big', 'id int, note text', "prefix 'big.csv'");
+	extract('zbig', 'id int, note text', "prefix 'zbig.csv.gz'");
+	extract('long', 'id int, note text', "prefix 'long.ndjson', format 'ndjson'");
+	for my $task ('big', 'zbig', 'long')
+	{
+		cmp_ok(memory_of($task), '<', 128, "$task: private memory of the executor");
+		is(sql("SELECT count(*), count(DISTINCT id) FROM raw.$task"), $task eq 'long' ? '12|12' : "$rows|$rows", 'and all rows');
+		sql("DROP TABLE raw.$task CASCADE");
+	}
+	unlink "$root/big.csv", "$root/zbig.csv.gz";
+}
 
 # ---- changed files ---------------------------------------------------------------------------------------------------
 
