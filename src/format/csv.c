@@ -132,7 +132,7 @@ field_text(const Csv *csv, char *field, char **text, EtlBadRow *bad)
 	int length;
 
 	*text = field;
-	if (field == NULL || !csv->copy.checks_fields)
+	if (field == NULL || !csv->copy.checks_fields || csv->copy.is_checked)
 		return true;
 	length = strlen(field);
 	if (csv->copy.zero != '\0')

@@ -123,6 +123,26 @@ find_zero(const EtlCsvCopy *copy)
 	return '\0';
 }
 
+/* is_text says whether a piece is text of the database's encoding as it stands; then nobody has to look at its fields. */
+static bool
+is_text(const EtlCsvCopy *copy)
+{
+	int encoding = copy->options->encoding;
+
+	if (!copy->checks_fields || copy->length > PG_INT32_MAX)
+		return false;
+	if (encoding == PG_SQL_ASCII)
+		encoding = GetDatabaseEncoding();
+	if (encoding != GetDatabaseEncoding())
+	{
+		for (size_t i = 0; i < copy->length; i++)
+			if (IS_HIGHBIT_SET(copy->bytes[i]) || copy->bytes[i] == '\0')
+				return false;
+		return true;
+	}
+	return pg_encoding_verifymbstr(encoding, copy->bytes, (int) copy->length) == (int) copy->length;
+}
+
 /* option makes an option of COPY. */
 static DefElem *
 option(const char *name, char *value)
@@ -144,7 +164,8 @@ etl_csv_copy_give(EtlCsvCopy *copy, const char *bytes, size_t length)
 	copy->bytes = bytes;
 	copy->length = length;
 	copy->taken = 0;
-	copy->zero = find_zero(copy);
+	copy->is_checked = is_text(copy);
+	copy->zero = copy->is_checked ? '\0' : find_zero(copy);
 	old = MemoryContextSwitchTo(copy->context);
 	options = list_make5(option("format", "csv"), option("delimiter", psprintf("%c", csv->delimiter)),
 						 option("quote", psprintf("%c", csv->quote)), option("escape", psprintf("%c", csv->escape)),

@@ -13,6 +13,7 @@ typedef struct EtlCsvCopy
 	const EtlCsvOptions *options;
 	Oid relid;			   /* COPY wants to know a relation */
 	bool checks_fields;	   /* COPY does not know the encoding: whoever takes the fields checks them */
+	bool is_checked;	   /* all of this piece is text of the database's encoding */
 	MemoryContext context; /* of COPY's state */
 	CopyFromState state;   /* NULL: no piece */
 	const char *bytes;	   /* the piece */

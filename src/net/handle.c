@@ -45,6 +45,9 @@ set_limits(CURL *easy, const EtlTransferRequest *request, const EtlHandle *handl
 	bool failed = false;
 
 	SET(CURLOPT_NOSIGNAL, 1L);
+	/* With its default of 16 kB libcurl reads half as fast. */
+	if (handle->is_streamed)
+		SET(CURLOPT_BUFFERSIZE, (long) ETL_HANDLE_BUFFER / 4);
 	SET(CURLOPT_PROXY, "");
 	SET(CURLOPT_NOPROXY, "");
 	SET(CURLOPT_FOLLOWLOCATION, 0L);

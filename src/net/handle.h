@@ -22,7 +22,7 @@
 #define ETL_HANDLE_ADDRESS 64
 
 /* Bytes of a streamed body that wait to be read; libcurl gives at most 16 kB at a time. */
-#define ETL_HANDLE_BUFFER 262144
+#define ETL_HANDLE_BUFFER (1024 * 1024)
 
 typedef struct EtlHandle
 {
