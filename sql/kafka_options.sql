@@ -55,16 +55,16 @@ CREATE FOREIGN TABLE bytes (value text) SERVER kafka_bus OPTIONS (topic 'events'
 CREATE FOREIGN TABLE only_offset (_offset bigint) SERVER kafka_bus OPTIONS (topic 'events');
 
 -- Extracts.
-SELECT etl.create_pipeline('kafka options');
-SELECT etl.add_extract('kafka options', 'headers', 'headers_text', 'raw.kafka_headers');
-SELECT etl.add_extract('kafka options', 'text', 'text_and_field', 'raw.kafka_text');
-SELECT etl.add_extract('kafka options', 'bytes', 'bytes', 'raw.kafka_bytes');
-SELECT etl.add_extract('kafka options', 'nothing', 'only_offset', 'raw.kafka_nothing');
-SELECT etl.add_extract('kafka options', 'cursor', 'events', 'raw.kafka_events', cursor_column => '_offset');
-SELECT etl.add_extract('kafka options', 'files', 'events', 'raw.kafka_events', on_error => 'skip_file');
-SELECT etl.add_extract('kafka options', 'events', 'events', 'raw.kafka_events');
-SELECT etl.add_extract('kafka options', 'fields', 'fields', 'raw.kafka_fields', primary_key => '{id}');
-SELECT etl.add_sql('kafka options', 'other', 'SELECT 1');
+SELECT etl.create_pipeline('kafka options') \g /dev/null
+SELECT etl.add_extract('kafka options', 'headers', 'headers_text', 'raw.kafka_headers') \g /dev/null
+SELECT etl.add_extract('kafka options', 'text', 'text_and_field', 'raw.kafka_text') \g /dev/null
+SELECT etl.add_extract('kafka options', 'bytes', 'bytes', 'raw.kafka_bytes') \g /dev/null
+SELECT etl.add_extract('kafka options', 'nothing', 'only_offset', 'raw.kafka_nothing') \g /dev/null
+SELECT etl.add_extract('kafka options', 'cursor', 'events', 'raw.kafka_events', cursor_column => '_offset') \g /dev/null
+SELECT etl.add_extract('kafka options', 'files', 'events', 'raw.kafka_events', on_error => 'skip_file') \g /dev/null
+SELECT etl.add_extract('kafka options', 'events', 'events', 'raw.kafka_events') \g /dev/null
+SELECT etl.add_extract('kafka options', 'fields', 'fields', 'raw.kafka_fields', primary_key => '{id}') \g /dev/null
+SELECT etl.add_sql('kafka options', 'other', 'SELECT 1') \g /dev/null
 SELECT etl.explain_task('kafka options', 'events');
 SELECT task, severity, problem FROM etl.validate('kafka options') WHERE task = 'events';
 
