@@ -53,11 +53,18 @@ check_unused(const EtlTask *task, const EtlSource *source)
 					   "Leave it out.");
 }
 
+/* is_by_file says whether a source is made of files. */
+static bool
+is_by_file(const EtlSource *source)
+{
+	return strcmp(source->fdw, etl_s3_feed.fdw) == 0 || strcmp(source->fdw, etl_file_feed.fdw) == 0;
+}
+
 /* check_progress: files and topics know what was read, whatever is in the rows. */
 static void
 check_progress(const EtlTask *task, const EtlSource *source)
 {
-	bool by_file = strcmp(source->fdw, etl_s3_feed.fdw) == 0 || strcmp(source->fdw, etl_file_feed.fdw) == 0;
+	bool by_file = is_by_file(source);
 
 	if (strcmp(source->fdw, etl_http_feed.fdw) == 0)
 	{
@@ -78,7 +85,7 @@ check_progress(const EtlTask *task, const EtlSource *source)
 static void
 check_on_error(const EtlTask *task, const EtlSource *source)
 {
-	bool by_file = strcmp(source->fdw, etl_s3_feed.fdw) == 0 || strcmp(source->fdw, etl_file_feed.fdw) == 0;
+	bool by_file = is_by_file(source);
 
 	if (task->on_error && strcmp(task->on_error, "skip_file") == 0 && !by_file)
 		refuse_setting("on_error => 'skip_file'", source, "It is for tables of etl_s3 and etl_file.",
@@ -170,5 +177,6 @@ etl_feed_refuse(const EtlBadRow *bad, const EtlSource *source)
 		appendStringInfo(&detail, ", value \"%s\"", bad->value);
 	ereport(ERROR, (errcode(bad->sqlstate), errmsg("%s", bad->reason), errdetail("%s.", detail.data),
 					errhint("Correct it at the source; an extract with on_error => 'skip_row' puts such records into"
-							" etl.quarantine and goes on.")));
+							" etl.quarantine and goes on%s.",
+							is_by_file(source) ? ", and etl.skip_file passes over a file" : "")));
 }

@@ -16,7 +16,8 @@ typedef struct Known
 {
 	const EtlLedgerFile *same; /* this version; NULL: no */
 	bool is_skipped;		   /* any version is passed over */
-	bool has_other;			   /* other versions */
+	bool has_other;			   /* other versions, of which something was read */
+	bool has_complete;		   /* of them one to its end, or decided on otherwise */
 } Known;
 
 /* compare_rows orders rows of the ledger by path. */
@@ -40,7 +41,9 @@ look_up(const EtlFile *file, const EtlLedgerFile *row, int n, int *at)
 			known.is_skipped = true;
 		else if (strcmp(row[i].etag, file->etag) == 0 && row[i].size == file->size)
 			known.same = &row[i];
-		else
+		else if (strcmp(row[i].state, "loading") != 0)
+			known.has_other = known.has_complete = true;
+		else if (row[i].records > 0)
 			known.has_other = true;
 	}
 	return known;
@@ -78,9 +81,9 @@ pass_over(EtlFileFeed *feed, const EtlFile *file)
 	etl_attempt_count(feed->base.request.attempt, "files_ignored", 1);
 }
 
-/* add_changed does what file_changed says. */
+/* add_changed does what file_changed says. A version that was only begun is no reason to pass over the next one. */
 static void
-add_changed(EtlFileFeed *feed, const EtlFile *file)
+add_changed(EtlFileFeed *feed, const EtlFile *file, const Known *known)
 {
 	const char *policy = feed->base.request.task->file_changed;
 
@@ -90,7 +93,7 @@ add_changed(EtlFileFeed *feed, const EtlFile *file)
 						errdetail("It now has " INT64_FORMAT " bytes and version %s, and file_changed is error.",
 								  file->size, file->etag),
 						errhint("etl.reload_file lets it be read again, etl.skip_file passes over it.")));
-	if (policy && strcmp(policy, "ignore") == 0)
+	if (policy && strcmp(policy, "ignore") == 0 && known->has_complete)
 	{
 		pass_over(feed, file);
 		return;
@@ -126,7 +129,7 @@ decide(EtlFileFeed *feed, const EtlFile *file, const Known *known)
 	if (known->same)
 		go_on(feed, file, known->same);
 	else if (known->has_other && !feed->base.request.full_refresh)
-		add_changed(feed, file);
+		add_changed(feed, file, known);
 	else
 		add_wanted(feed, file);
 }

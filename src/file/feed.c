@@ -222,8 +222,9 @@ skip_file(EtlFileFeed *feed, EtlPiece *piece, const EtlBadRow *bad)
 	EtlWanted *wanted = piece->wanted;
 
 	wanted->ledger.state = "skipped";
-	wanted->ledger.reason = MemoryContextStrdup(feed->list_context,
-												psprintf("line " INT64_FORMAT ": %s", bad->position, bad->reason));
+	wanted->ledger.reason = MemoryContextStrdup(
+		feed->list_context,
+		bad->position > 0 ? psprintf("line " INT64_FORMAT ": %s", bad->position, bad->reason) : bad->reason);
 	wanted->ledger.records = 0;
 	wanted->ledger.bad_records = 1;
 	wanted->is_touched = true;
@@ -268,6 +269,15 @@ read_piece(EtlFileFeed *feed, EtlPiece *piece, TupleTableSlot *slot, EtlBadRow *
 
 	if (feed->skips_current)
 		return ETL_FEED_PAUSE;
+	if (piece->error)
+	{
+		bad->sqlstate = piece->error->sqlerrcode;
+		bad->reason = piece->error->message;
+		bad->origin = wanted->file.path;
+		bad->position = feed->parser->line;
+		skip_file(feed, piece, bad);
+		return ETL_FEED_BAD;
+	}
 	if (feed->checks_files && !wanted->is_checked)
 		return check_rest(feed, piece, slot, bad);
 	step = parse(feed, slot, bad, false);

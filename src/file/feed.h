@@ -35,6 +35,7 @@ typedef struct EtlPiece
 	size_t length;
 	bool is_first; /* of its file */
 	bool is_last;
+	ErrorData *error; /* what is behind it cannot be read, and the file is only checked; NULL: nothing */
 } EtlPiece;
 
 typedef struct EtlFileFeed

@@ -127,6 +127,7 @@ add_piece(EtlFileFeed *feed, size_t length, bool is_last)
 	piece->length = length;
 	piece->is_first = !feed->open_begun;
 	piece->is_last = is_last;
+	piece->error = NULL;
 	feed->start += length;
 	feed->open_begun = true;
 }
@@ -157,6 +158,33 @@ read_piece(EtlFileFeed *feed)
 	}
 }
 
+/* try_piece is read_piece for a file that is only checked: what is wrong with its bytes is not an error, but makes it bad. */
+static bool
+try_piece(EtlFileFeed *feed)
+{
+	volatile bool found = true;
+
+	PG_TRY();
+	{
+		found = read_piece(feed);
+	}
+	PG_CATCH();
+	{
+		int class = ERRCODE_TO_CATEGORY(geterrcode());
+
+		if (class != ERRCODE_DATA_EXCEPTION && class != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
+			PG_RE_THROW();
+		feed->filled = feed->start;
+		add_piece(feed, 0, true);
+		MemoryContextSwitchTo(feed->list_context);
+		feed->piece[feed->n_pieces - 1].error = CopyErrorData();
+		MemoryContextSwitchTo(feed->open_context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return found;
+}
+
 /* fetch_pieces fetches until enough is there. */
 static void
 fetch_pieces(EtlFileFeed *feed)
@@ -169,7 +197,8 @@ fetch_pieces(EtlFileFeed *feed)
 		CHECK_FOR_INTERRUPTS();
 		if (feed->open == NULL)
 			open_next(feed);
-		if (!read_piece(feed) || !feed->piece[feed->n_pieces - 1].is_last)
+		if (!(feed->checks_files && !feed->open->is_checked ? try_piece(feed) : read_piece(feed)) ||
+			!feed->piece[feed->n_pieces - 1].is_last)
 			break;
 		etl_file_fetch_close(feed);
 		feed->next_wanted++;

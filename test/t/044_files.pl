@@ -262,7 +262,7 @@ extract('b_abort', 'id int, v text', "prefix 'b_abort.csv'");
 extract('b_row', 'id int, v text', "prefix 'b_row.csv'", "on_error => 'skip_row'");
 extract('b_file', 'id int, v text', "prefix 'b_file'", "on_error => 'skip_file'");
 put('b_file_good.csv', "id,v\n7,g\n");
-like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{b_abort}')}), qr/22P02: .*b_abort\.csv, record 3, column "id", value "x".*skip_row/s, 'abort: file, line, column and value');
+like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{b_abort}')}), qr/22P02: .*b_abort\.csv, record 3, column "id", value "x".*skip_row.*etl\.skip_file/s, 'abort: file, line, column and value');
 is(sql('SELECT count(*) FROM raw.b_abort'), '0', 'and nothing of it is kept');
 run_inline('b_row');
 is(sql(q{SELECT string_agg(id || v, ' ' ORDER BY id) FROM raw.b_row}), '1a 5e', 'skip_row: the good rows');
@@ -297,12 +297,27 @@ sql(q{SELECT etl.alter_task('p', 'resume', on_error => 'skip_row'); SELECT etl.r
 is(sql(q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM raw.resume}), '1 2 3 4 6 7', 'the next attempt goes on behind them');
 is(sql(q{SELECT state, records, bad_records FROM etl.file_ledger WHERE path = 'resume.csv'}), 'loaded|7|1', 'to the end');
 
+put('half.csv', "id\n1\n2\nthree\n4\n");
+extract('half', 'id int', "prefix 'half.csv'", q{chunk_rows => 2, retry_delays => '{}', file_changed => 'ignore'});
+like(refused(q{SELECT etl.run_pipeline('p', tasks => '{half}')}), qr/ZE002/, 'an attempt ends in the middle of a file');
+put('half.csv', "id\n1\n2\n3\n4\n5\n");
+sql(q{SELECT etl.run_pipeline('p', tasks => '{half}')});
+is(sql(q{SELECT string_agg(id::text, ' ' ORDER BY _etl_batch, id) FROM raw.half}), '1 2 1 2 3 4 5', 'its next version is read, also where changes are ignored');
+put('half.csv', "id\n6\n");
+sql(q{SELECT etl.run_pipeline('p', tasks => '{half}')});
+is(sql('SELECT max(id) FROM raw.half'), '5', 'but not the one after that');
+
 put('cut.csv.gz', substr(packed("id\n" . join("\n", map { $_ * 7919 } 1 .. 10000) . "\n"), 0, -100));
 extract('cut', 'id int', "prefix 'cut.csv.gz'", q{retry_delays => '{}'});
 like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{cut}')}), qr/ZE007: .*cut\.csv\.gz" ends early/s, 'a file that was cut off is an error');
 put('damaged.csv.gz', packed("id\n1\n") =~ s/.{8}$/12345678/sr);
 extract('damaged', 'id int', "prefix 'damaged.csv.gz'");
 like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{damaged}')}), qr/22P04: .*damaged\.csv\.gz" is damaged/s, 'so is one whose checksum does not fit');
+put('b_file3.csv.gz', packed("id,v\n9,i\n") =~ s/.{8}$/12345678/sr);
+put('b_file4.csv', "id,v\n10,j\n");
+run_inline('b_file');
+is(sql(q{SELECT string_agg(id || v, ' ' ORDER BY id) FROM raw.b_file}), '7g 8h 10j', 'skip_file leaves a damaged file out, too');
+is(sql(q{SELECT state, reason LIKE '%is damaged' FROM etl.file_ledger WHERE path = 'b_file3.csv.gz'}), 'skipped|t', 'as the ledger says');
 put('open.csv', "id,v\n1,\"never closed\n");
 extract('open', 'id int, v text', "prefix 'open.csv'");
 like(refused(q{SELECT etl.run_pipeline('p', mode => 'inline', tasks => '{open}')}), qr/22P04: .*unterminated.*DETAIL:  File "open\.csv", line 2\..*etl\.skip_file/s, 'and a quote that is not closed');
