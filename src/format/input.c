@@ -7,6 +7,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "format/fast.h"
 #include "format/input.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
@@ -27,6 +28,7 @@ typedef struct InputColumn
 	int32 typmod;
 	bool plain; /* errors of the input function leave nothing but memory behind */
 	bool text;	/* text without a limit: nothing to check */
+	Oid fast;	/* the type, if its texts have a plain form */
 } InputColumn;
 
 struct EtlInput
@@ -99,6 +101,7 @@ etl_input_make(const EtlSource *source)
 		column->typmod = from->typmod;
 		column->plain = is_plain(from->type);
 		column->text = from->type == TEXTOID;
+		column->fast = etl_fast_has(from->type) && from->typmod < 0 ? from->type : InvalidOid;
 	}
 	return input;
 }
@@ -204,6 +207,15 @@ convert_guarded(InputColumn *column, char *text, Datum *value, EtlBadRow *bad)
 	return good;
 }
 
+/* convert calls the input function where it has to. */
+static bool
+convert(InputColumn *column, char *text, Datum *value, EtlBadRow *bad)
+{
+	if (OidIsValid(column->fast) && etl_fast_value(column->fast, text, value))
+		return true;
+	return column->plain ? convert_plain(column, text, value, bad) : convert_guarded(column, text, value, bad);
+}
+
 /* etl_input_value converts. */
 bool
 etl_input_value(EtlInput *input, int i, char *text, TupleTableSlot *slot, EtlBadRow *bad)
@@ -215,7 +227,7 @@ etl_input_value(EtlInput *input, int i, char *text, TupleTableSlot *slot, EtlBad
 		value = PointerGetDatum(cstring_to_text(text));
 	else if (text == NULL && column->plain)
 		return true;
-	else if (column->plain ? !convert_plain(column, text, &value, bad) : !convert_guarded(column, text, &value, bad))
+	else if (!convert(column, text, &value, bad))
 		return false;
 	if (text == NULL)
 		return true;

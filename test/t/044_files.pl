@@ -109,6 +109,35 @@ extract('tab', 'id int, name text', q{prefix 'tab.csv', delimiter '\t', escape '
 run_inline('tab');
 is(sql('SELECT id, name FROM raw.tab'), '1|a"b', 'tabs, and an escape that is no quote');
 
+# Plain numbers and times do not go through the input function: they become what it makes of them, and all else goes through it.
+my $seed = $ENV{ETL_TEST_SEED} // int(rand(1_000_000));
+srand($seed);
+diag("seed $seed");
+my $one_of = sub { return $_[int(rand(@_))] };
+my %text = map { $_ => 1 } ('0', '-0', '+0', '007', '+12', '- 5', ' 5', '5 ', '5x', '1e3', '1.0', '0x10', '', '-', '+', '--1', 32767, 32768, -32768, -32769, 2147483647, 2147483648, -2147483648, -2147483649,
+	'9223372036854775807', '9223372036854775808', '-9223372036854775808', '-9223372036854775809', '999999999999999999', '1000000000000000000', '000000000000000000001', 'infinity', '-infinity', 'now x', '0000-01-01', '0001-01-01', '9999-12-31', '2024-1-5', '20240115', '2024-01-15 BC', '10000-01-01');
+$text{ $one_of->('2024-02-29', '2023-02-29', '1900-02-29', '2000-02-29', '2024-04-31', '2024-13-01', '2024-00-10', '2024-01-00', sprintf('%04d-%02d-%02d', 1 + rand 9999, 1 + rand 12, 1 + rand 31))
+	  . $one_of->('', ' ', 'T', ' ', 'T', 'x', '  ')
+	  . $one_of->('', '10:00', '24:00:00', '23:59:60', '25:00:00', '12:60:00', '1:02:03', map { sprintf('%02d:%02d:%02d', rand 24, rand 60, rand 60) } 1 .. 8)
+	  . $one_of->('', '', '.', '.5', '.123456', '.1234567', '.9999995', ',5')
+	  . $one_of->('', '', 'Z', 'z', '+00', '-00', '+02', '-03:30', '+14', '-14:59', '+15', '+15:59', '+16', '+5', '+0530', ' +02', '+02:60', ' UTC', ' America/New_York', '+', '+02:', '+02:00:01')
+	  . $one_of->('', '', '', '', ' ', ' AD') } = 1
+  for 1 .. 4000;
+my @text = sort keys %text;
+put('fast.csv', "t,v\n" . join('', map { qq("$_","$_"\n) } @text));
+extract('fast_all', 't text, v text', "prefix 'fast.csv'");
+run_inline('fast_all');
+is(sql('SELECT count(*) FROM raw.fast_all'), scalar(@text), 'plain numbers and times, and others that are not so plain');
+for my $type ('smallint', 'integer', 'bigint', 'date', 'timestamp', 'timestamptz')
+{
+	extract("fast_$type", "t text, v $type", "prefix 'fast.csv'", "on_error => 'skip_row'");
+	run_inline("fast_$type");
+	is(sql(qq{SET TimeZone = 'UTC';
+CREATE FUNCTION pg_temp.cast_it(t text) RETURNS $type LANGUAGE plpgsql AS \$\$BEGIN RETURN t::$type; EXCEPTION WHEN data_exception THEN RETURN NULL; END\$\$;
+SELECT string_agg(format('"%s": %s instead of %s', t, r.v, pg_temp.cast_it(t)), E'\n') FROM raw.fast_all LEFT JOIN raw.fast_$type AS r USING (t) WHERE r.v IS DISTINCT FROM pg_temp.cast_it(t)}),
+		'', "$type: what is read is what the input function gives");
+}
+
 put('latin.csv', "id,name\n1,caf\xe9\n");
 extract('latin', 'id int, name text', "prefix 'latin.csv', encoding 'LATIN1'");
 run_inline('latin');
