@@ -38,7 +38,7 @@ endif
 WITH_KAFKA ?= 1
 KAFKA_OBJS = config consumer define guard kafka_feed position problem row
 ifeq ($(WITH_KAFKA),1)
-OBJS := $(filter-out src/kafka/stub.o,$(OBJS))
+OBJS := $(filter-out src/kafka/absent.o,$(OBJS))
 KAFKA_LIBS := -lrdkafka
 else
 OBJS := $(filter-out $(KAFKA_OBJS:%=src/kafka/%.o),$(OBJS))

@@ -26,16 +26,6 @@
 PG_FUNCTION_INFO_V1(etl_validate);
 PG_FUNCTION_INFO_V1(etl_explain_task);
 
-/* add_problem makes one and appends it. */
-static List *
-add_problem(List *problems, bool is_error, char *problem, char *hint)
-{
-	EtlProblem *p = palloc(sizeof(EtlProblem));
-
-	*p = (EtlProblem){is_error, problem, hint};
-	return lappend(problems, p);
-}
-
 /* owner_problems finds what is wrong with the role that a task runs as. */
 static List *
 owner_problems(Oid owner)
@@ -44,16 +34,16 @@ owner_problems(Oid owner)
 	bool can_login;
 
 	if (!HeapTupleIsValid(tuple))
-		return add_problem(NIL, true, pstrdup("The owner of the task does not exist any more."),
-						   pstrdup("Give it another one: etl.alter_task(..., owner => 'role')."));
+		return etl_problem_add(NIL, true, pstrdup("The owner of the task does not exist any more."),
+							   pstrdup("Give it another one: etl.alter_task(..., owner => 'role')."));
 	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
 	ReleaseSysCache(tuple);
 	if (can_login)
 		return NIL;
-	return add_problem(NIL, true,
-					   psprintf("The owner \"%s\" is not allowed to log in, so its tasks cannot run.",
-								GetUserNameFromId(owner, false)),
-					   psprintf("ALTER ROLE %s LOGIN.", quote_identifier(GetUserNameFromId(owner, false))));
+	return etl_problem_add(NIL, true,
+						   psprintf("The owner \"%s\" is not allowed to log in, so its tasks cannot run.",
+									GetUserNameFromId(owner, false)),
+						   psprintf("ALTER ROLE %s LOGIN.", quote_identifier(GetUserNameFromId(owner, false))));
 }
 
 /* pool_problems finds what keeps a task waiting for slots of its pool. */
@@ -65,10 +55,10 @@ pool_problems(const EtlTask *task)
 	if (pool == NULL || task->pool_slots <= pool->slots)
 		return NIL;
 	if (pool->slots == 0)
-		return add_problem(NIL, false,
-						   psprintf("Pool \"%s\" has no slots at present, so the task does not start.", pool->name),
-						   psprintf("etl.alter_pool(%s, slots => ...) opens it.", quote_literal_cstr(pool->name)));
-	return add_problem(
+		return etl_problem_add(NIL, false,
+							   psprintf("Pool \"%s\" has no slots at present, so the task does not start.", pool->name),
+							   psprintf("etl.alter_pool(%s, slots => ...) opens it.", quote_literal_cstr(pool->name)));
+	return etl_problem_add(
 		NIL, false,
 		psprintf("The task takes %d slots of pool \"%s\", which has only %d: it waits until no other task of "
 				 "the pool works.",
@@ -124,7 +114,7 @@ guarded_problems(const EtlTask *task, Oid owner)
 		RollbackAndReleaseCurrentSubTransaction();
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			ReThrowError(error);
-		problems = add_problem(problems, true, error->message, error->hint);
+		problems = etl_problem_add(problems, true, error->message, error->hint);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);

@@ -14,4 +14,7 @@ typedef struct EtlProblem
 	char *hint;	   /* the next call to make, or NULL */
 } EtlProblem;
 
+/* Appends one to a list of EtlProblem; the texts are kept as they are. */
+extern List *etl_problem_add(List *problems, bool is_error, char *problem, char *hint);
+
 #endif /* ETL_PROBLEM_H */

@@ -121,7 +121,7 @@ struct EtlFeed
 extern const EtlFeedRoutine etl_http_feed;	/* src/http */
 extern const EtlFeedRoutine etl_s3_feed;	/* src/file */
 extern const EtlFeedRoutine etl_file_feed;	/* src/file */
-extern const EtlFeedRoutine etl_kafka_feed; /* src/kafka; without WITH_KAFKA a stub that says so */
+extern const EtlFeedRoutine etl_kafka_feed; /* src/kafka; without WITH_KAFKA absent.c, which refuses to read */
 
 /* The feed for the tables of a wrapper, or NULL. fdw may be NULL. */
 extern const EtlFeedRoutine *etl_feed_find(const char *fdw);

@@ -1,63 +1,16 @@
 /*
  * feed.c
- *		The feeds of etl_file and etl_s3 tables: pieces become rows, and what was read becomes etl.file_ledger. See feed.h.
+ *		The feeds of etl_file and etl_s3 tables: pieces become rows, and what was read becomes etl.file_ledger. See feed.h;
+ *		define.c has what is checked before.
  */
 #include "postgres.h"
 
-#include "api/problem.h"
-#include "catalog/pg_authid.h"
-#include "catalog/pg_type_d.h"
+#include "file/define.h"
 #include "file/feed.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-
-/* Where a column that the feed fills stands in etl_file_own. */
-enum
-{
-	OWN_FILE,
-	OWN_LINE,
-	OWN_MODIFIED,
-	OWN_SIZE
-};
-
-/* check_role refuses a role that may not read the server's files. */
-static void
-check_role(Oid role)
-{
-	if (has_privs_of_role(role, ROLE_PG_READ_SERVER_FILES))
-		return;
-	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to read files of this server"),
-					errdetail("Role \"%s\" is not a member of pg_read_server_files.", GetUserNameFromId(role, false)),
-					errhint("GRANT pg_read_server_files TO %s;", quote_identifier(GetUserNameFromId(role, false)))));
-}
-
-/* check_own refuses types that the columns of the feed cannot have. */
-static void
-check_own(const EtlSource *source, int i, Oid type)
-{
-	const EtlColumn *column = etl_relation_column(source, etl_file_own[i]);
-
-	if (column && column->type != type)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
-				 errmsg("column \"%s\" of %s has type %s", column->name, source->name, format_type_be(column->type)),
-				 errdetail("It is filled in by etl_ext."),
-				 errhint("ALTER FOREIGN TABLE %s ALTER COLUMN %s TYPE %s;", source->name, column->name,
-						 format_type_be(type))));
-}
-
-/* check_source refuses columns of other types. */
-static void
-check_source(const EtlSource *source)
-{
-	check_own(source, OWN_FILE, TEXTOID);
-	check_own(source, OWN_LINE, INT8OID);
-	check_own(source, OWN_MODIFIED, TIMESTAMPTZOID);
-	check_own(source, OWN_SIZE, INT8OID);
-}
 
 /* make_parser makes the parser of the format. */
 static EtlParser *
@@ -87,7 +40,7 @@ open_feed(const EtlFeedRequest *request, const EtlFeedRoutine *routine, const Et
 {
 	EtlFileFeed *feed = palloc0(sizeof(EtlFileFeed));
 
-	check_source(request->source);
+	etl_file_define_check_columns(request->source);
 	feed->base.routine = routine;
 	feed->base.request = *request;
 	feed->options = etl_file_options(request->source, request->user);
@@ -111,14 +64,14 @@ fill_own(EtlFileFeed *feed, TupleTableSlot *slot)
 {
 	const EtlFile *file = &feed->current->file;
 
-	if (feed->own[OWN_FILE] >= 0)
-		etl_input_datum(feed->input, feed->own[OWN_FILE], CStringGetTextDatum(file->path), slot);
-	if (feed->own[OWN_LINE] >= 0)
-		etl_input_datum(feed->input, feed->own[OWN_LINE], Int64GetDatum(feed->parser->line), slot);
-	if (feed->own[OWN_MODIFIED] >= 0 && file->modified != DT_NOBEGIN)
-		etl_input_datum(feed->input, feed->own[OWN_MODIFIED], TimestampTzGetDatum(file->modified), slot);
-	if (feed->own[OWN_SIZE] >= 0)
-		etl_input_datum(feed->input, feed->own[OWN_SIZE], Int64GetDatum(file->size), slot);
+	if (feed->own[ETL_FILE_OWN_FILE] >= 0)
+		etl_input_datum(feed->input, feed->own[ETL_FILE_OWN_FILE], CStringGetTextDatum(file->path), slot);
+	if (feed->own[ETL_FILE_OWN_LINE] >= 0)
+		etl_input_datum(feed->input, feed->own[ETL_FILE_OWN_LINE], Int64GetDatum(feed->parser->line), slot);
+	if (feed->own[ETL_FILE_OWN_MODIFIED] >= 0 && file->modified != DT_NOBEGIN)
+		etl_input_datum(feed->input, feed->own[ETL_FILE_OWN_MODIFIED], TimestampTzGetDatum(file->modified), slot);
+	if (feed->own[ETL_FILE_OWN_SIZE] >= 0)
+		etl_input_datum(feed->input, feed->own[ETL_FILE_OWN_SIZE], Int64GetDatum(file->size), slot);
 }
 
 /* rethrow adds the place to an error about data that a parser raises: nothing behind it can be read. */
@@ -366,109 +319,18 @@ feed_close(EtlFeed *base)
 	feed->store->routine->close(feed->store);
 }
 
-/* check_replace wants to know which rows are those of a file, and which markers are its own. */
-static void
-check_replace(const EtlTask *task, const EtlSource *source)
-{
-	if (task->file_changed == NULL || strcmp(task->file_changed, "replace") != 0)
-		return;
-	if (task->deletes && strcmp(task->deletes, "none") != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("file_changed => 'replace' and deletes exclude each other"),
-						errdetail("Rows up to the last delete marker of a file count as those of its old versions."),
-						errhint("Leave one of them out.")));
-	if (etl_relation_column(source, "_file") == NULL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("file_changed => 'replace' needs the column _file of source %s", source->name),
-						errdetail("The rows of the old version are found by it."),
-						errhint("ALTER FOREIGN TABLE %s ADD COLUMN _file text;", source->name)));
-}
-
-static void
-s3_define(EtlTask *task, const EtlSource *source)
-{
-	check_source(source);
-	check_replace(task, source);
-}
-
-static void
-file_define(EtlTask *task, const EtlSource *source)
-{
-	check_role(GetUserId());
-	s3_define(task, source);
-}
-
-/* explain describes what would be listed. */
-static List *
-explain(const EtlFeedRequest *request, const EtlStoreRoutine *routine)
-{
-	EtlFileOptions *options = etl_file_options(request->source, request->user);
-	EtlStore *store = routine->make(request, options);
-	List *lines;
-	int64 count[3];
-
-	store->routine = routine;
-	store->options = options;
-	lines = list_make1(psprintf("-- %s, as %s", routine->describe(store), options->is_csv ? "CSV" : "NDJSON"));
-	if (request->task == NULL)
-		return lines;
-	etl_file_ledger_count(request->task->task_id, count);
-	return lappend(lines, psprintf("-- etl.file_ledger: " INT64_FORMAT " files loaded, " INT64_FORMAT
-								   " begun, " INT64_FORMAT " skipped; the others are read",
-								   count[1], count[0], count[2]));
-}
-
-static List *
-s3_explain(const EtlFeedRequest *request)
-{
-	return explain(request, &etl_bucket_store);
-}
-
-static List *
-file_explain(const EtlFeedRequest *request)
-{
-	check_role(request->user);
-	return explain(request, &etl_disk_store);
-}
-
-/* s3_problems looks for keys. */
-static List *
-s3_problems(const EtlFeedRequest *request)
-{
-	EtlFileOptions *options = etl_file_options(request->source, request->user);
-	EtlProblem *problem;
-
-	if (options->mapping != NIL)
-		return NIL;
-	problem = palloc0(sizeof(EtlProblem));
-	problem->problem = psprintf("Role %s has no user mapping for server %s: requests are not signed, which only public"
-								" buckets allow.",
-								quote_identifier(GetUserNameFromId(request->user, false)),
-								quote_identifier(request->source->server_name));
-	problem->hint = psprintf(
-		"CREATE USER MAPPING FOR %s SERVER %s OPTIONS (access_key_id '...', secret_access_key '...');",
-		quote_identifier(GetUserNameFromId(request->user, false)), quote_identifier(request->source->server_name));
-	return list_make1(problem);
-}
-
-/* file_problems makes sure that the directory is there. */
-static List *
-file_problems(const EtlFeedRequest *request)
-{
-	(void) file_explain(request);
-	return NIL;
-}
-
+/* s3_open opens a feed over a bucket. */
 static EtlFeed *
 s3_open(const EtlFeedRequest *request)
 {
 	return open_feed(request, &etl_s3_feed, &etl_bucket_store);
 }
 
+/* file_open opens a feed over a directory, if the role may read it. */
 static EtlFeed *
 file_open(const EtlFeedRequest *request)
 {
-	check_role(request->user);
+	etl_file_define_check_role(request->user);
 	return open_feed(request, &etl_file_feed, &etl_disk_store);
 }
 
@@ -480,9 +342,9 @@ const EtlFeedRoutine etl_s3_feed = {
 	.next = feed_next,
 	.save = feed_save,
 	.close = feed_close,
-	.define = s3_define,
-	.explain = s3_explain,
-	.problems = s3_problems,
+	.define = etl_s3_define_check,
+	.explain = etl_s3_define_explain,
+	.problems = etl_s3_define_problems,
 };
 
 const EtlFeedRoutine etl_file_feed = {
@@ -493,7 +355,7 @@ const EtlFeedRoutine etl_file_feed = {
 	.next = feed_next,
 	.save = feed_save,
 	.close = feed_close,
-	.define = file_define,
-	.explain = file_explain,
-	.problems = file_problems,
+	.define = etl_file_define_check,
+	.explain = etl_file_define_explain,
+	.problems = etl_file_define_problems,
 };

@@ -152,15 +152,13 @@ static const EtlOption file_option[] = {
 	TABLE_OPTIONS,
 };
 
-static char character(const List *given, const char *name, char otherwise);
-
 /* check_characters refuses characters of CSV that cannot be told apart. */
 static void
 check_characters(const List *given)
 {
-	char delimiter = character(given, "delimiter", ',');
-	char quote = character(given, "quote", '"');
-	char escape = character(given, "escape", quote);
+	char delimiter = etl_option_character(given, "delimiter", ',');
+	char quote = etl_option_character(given, "quote", '"');
+	char escape = etl_option_character(given, "escape", quote);
 	const char *null = etl_endpoint_option(given, "null");
 	const char *encoding = etl_endpoint_option(given, "encoding");
 
@@ -232,17 +230,6 @@ etl_file_validator(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* character returns an option of one character. */
-static char
-character(const List *given, const char *name, char otherwise)
-{
-	const char *value = etl_endpoint_option(given, name);
-
-	if (value == NULL)
-		return otherwise;
-	return strcmp(value, "\\t") == 0 ? '\t' : value[0];
-}
-
 /* read_csv reads how CSV is written. */
 static void
 read_csv(const List *given, EtlCsvOptions *csv)
@@ -258,9 +245,9 @@ read_csv(const List *given, EtlCsvOptions *csv)
 					  : strcmp(header, "skip") == 0 ? ETL_CSV_SKIP
 													: ETL_CSV_NONE;
 	csv->missing_is_null = missing && strcmp(missing, "null") == 0;
-	csv->delimiter = character(given, "delimiter", csv->delimiter);
-	csv->quote = character(given, "quote", csv->quote);
-	csv->escape = character(given, "escape", csv->quote);
+	csv->delimiter = etl_option_character(given, "delimiter", csv->delimiter);
+	csv->quote = etl_option_character(given, "quote", csv->quote);
+	csv->escape = etl_option_character(given, "escape", csv->quote);
 	if (null)
 		csv->null = pstrdup(null);
 	if (encoding)

@@ -24,7 +24,15 @@ typedef struct EtlFileOptions
 /* Reads the options of a table as a role sees them, in the current memory context; in a transaction. */
 extern EtlFileOptions *etl_file_options(const EtlSource *source, Oid user);
 
-/* Columns that the feed fills by itself; ends with NULL. */
+/* Where a column that the feed fills by itself stands in etl_file_own, which ends with NULL. */
+enum
+{
+	ETL_FILE_OWN_FILE,
+	ETL_FILE_OWN_LINE,
+	ETL_FILE_OWN_MODIFIED,
+	ETL_FILE_OWN_SIZE
+};
+
 extern const char *const etl_file_own[];
 
 #endif /* ETL_FILE_OPTIONS_H */

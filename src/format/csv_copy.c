@@ -150,9 +150,9 @@ option(const char *name, char *value)
 	return makeDefElem(pstrdup(name), (Node *) makeString(value), -1);
 }
 
-/* etl_csv_copy_give lets COPY begin. */
-void
-etl_csv_copy_give(EtlCsvCopy *copy, const char *bytes, size_t length)
+/* start lets COPY begin. */
+static void
+start(EtlCsvCopy *copy, const char *bytes, size_t length)
 {
 	const EtlCsvOptions *csv = copy->options;
 	int encoding = copy->checks_fields ? PG_SQL_ASCII : csv->encoding;
@@ -164,8 +164,6 @@ etl_csv_copy_give(EtlCsvCopy *copy, const char *bytes, size_t length)
 	copy->bytes = bytes;
 	copy->length = length;
 	copy->taken = 0;
-	copy->is_checked = is_text(copy);
-	copy->zero = copy->is_checked ? '\0' : find_zero(copy);
 	old = MemoryContextSwitchTo(copy->context);
 	options = list_make5(option("format", "csv"), option("delimiter", psprintf("%c", csv->delimiter)),
 						 option("quote", psprintf("%c", csv->quote)), option("escape", psprintf("%c", csv->escape)),
@@ -175,6 +173,17 @@ etl_csv_copy_give(EtlCsvCopy *copy, const char *bytes, size_t length)
 	copy->state = BeginCopyFrom(NULL, rel, NULL, NULL, false, read_piece, NIL, options);
 	table_close(rel, NoLock);
 	MemoryContextSwitchTo(old);
+}
+
+/* etl_csv_copy_give looks at the whole piece once, however often COPY takes a line for the end of it. */
+void
+etl_csv_copy_give(EtlCsvCopy *copy, const char *bytes, size_t length)
+{
+	copy->bytes = bytes;
+	copy->length = length;
+	copy->is_checked = is_text(copy);
+	copy->zero = copy->is_checked ? '\0' : find_zero(copy);
+	start(copy, bytes, length);
 }
 
 /* ends_with_mark says whether the last line of some bytes is the one that COPY takes for the end. */
@@ -238,7 +247,7 @@ etl_csv_copy_next(EtlCsvCopy *copy, char ***fields, int *n)
 	if (rest > 0 && end[-1] == '\r' && *end == '\n')
 		rest--;
 	if (rest > 0)
-		etl_csv_copy_give(copy, copy->bytes + copy->length - rest, rest);
+		start(copy, copy->bytes + copy->length - rest, rest);
 	memcpy(mark, END_MARK, sizeof(mark));
 	*fields = mark_fields;
 	*n = lengthof(mark_fields);

@@ -9,6 +9,7 @@
 #include "http/feed.h"
 #include "mb/pg_wchar.h"
 #include "net/endpoint.h"
+#include "net/option.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -51,17 +52,6 @@ find_parent_columns(EtlHttpFeed *feed)
 	return own;
 }
 
-/* character returns an option that is one character. */
-static char
-character(const List *options, const char *name, char otherwise)
-{
-	const char *value = etl_endpoint_option(options, name);
-
-	if (value == NULL)
-		return otherwise;
-	return strcmp(value, "\\t") == 0 ? '\t' : value[0];
-}
-
 /* make_parser makes what turns records into rows. */
 static void
 make_parser(EtlHttpFeed *feed, const char **own)
@@ -79,8 +69,8 @@ make_parser(EtlHttpFeed *feed, const char **own)
 	else
 	{
 		etl_csv_defaults(&csv);
-		csv.delimiter = character(table->options, "delimiter", csv.delimiter);
-		csv.quote = csv.escape = character(table->options, "quote", csv.quote);
+		csv.delimiter = etl_option_character(table->options, "delimiter", csv.delimiter);
+		csv.quote = csv.escape = etl_option_character(table->options, "quote", csv.quote);
 		if (header != NULL)
 			csv.header = strcmp(header, "false") == 0  ? ETL_CSV_NONE
 						 : strcmp(header, "true") == 0 ? ETL_CSV_SKIP

@@ -101,15 +101,6 @@ is_rate(const char *value)
 	return etl_http_parse_rate(value, &rate);
 }
 
-/* is_long_time accepts a time up to a day. */
-static bool
-is_long_time(const char *value)
-{
-	int ms;
-
-	return etl_http_parse_time(value, &ms);
-}
-
 /* is_size accepts a size that fits into memory. */
 static bool
 is_size(const char *value)
@@ -197,7 +188,7 @@ static const EtlOption http_option[] = {
 	{"rate_limit", ForeignServerRelationId, false, is_rate, "It is like 10/s, 600/min or 1000/h."},
 	{"max_bytes", ForeignServerRelationId, false, is_size, SIZE_HINT},
 	{"max_pages", ForeignServerRelationId, false, etl_option_is_count, COUNT_HINT},
-	{"max_time", ForeignServerRelationId, false, is_long_time,
+	{"max_time", ForeignServerRelationId, false, etl_option_is_wait,
 	 "It is a time with its unit between 1 s and 1 d, such as 2 h."},
 	{"max_redirects", ForeignServerRelationId, false, is_redirects, "It is a number between 0 and 20."},
 	{"url", UserMappingRelationId, false, is_url, "It is a whole address that begins with base_url."},

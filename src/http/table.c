@@ -13,7 +13,6 @@
 #include "net/option.h"
 #include "net/redirect.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 
 #define DEFAULT_MAX_BYTES (32 * 1024 * 1024)
 #define DEFAULT_MAX_PAGES 100000
@@ -41,17 +40,6 @@ etl_http_parse_rate(const char *text, double *rate)
 	else
 		return false;
 	return true;
-}
-
-/* etl_http_parse_time reads a time. */
-bool
-etl_http_parse_time(const char *text, int *ms)
-{
-	int length = strlen(text);
-
-	if (length == 0 || strchr("0123456789. ", text[length - 1]) != NULL)
-		return false;
-	return parse_int(text, ms, GUC_UNIT_MS, NULL) && *ms >= 1000 && *ms <= 24 * 3600 * 1000;
 }
 
 /* etl_http_refuse_option raises the error for an option that does not fit. */
@@ -107,7 +95,7 @@ read_server(EtlHttpTable *table, const List *options)
 	if (text == NULL || !etl_endpoint_parse_time(text, &table->timeout))
 		table->timeout = ETL_ENDPOINT_TIMEOUT;
 	text = etl_endpoint_option(options, "max_time");
-	if (text == NULL || !etl_http_parse_time(text, &table->max_time))
+	if (text == NULL || !etl_option_parse_wait(text, &table->max_time))
 		table->max_time = DEFAULT_MAX_TIME;
 	text = etl_endpoint_option(options, "max_bytes");
 	if (text == NULL || !etl_option_parse_size(text, &table->max_bytes))

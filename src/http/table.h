@@ -104,9 +104,6 @@ extern char *etl_http_table_redact(const EtlHttpTable *table, const char *text);
 /* Reads '10/s' into requests per second; false: it is none. */
 extern bool etl_http_parse_rate(const char *text, double *rate);
 
-/* Reads a time between 1 s and 1 d into ms. */
-extern bool etl_http_parse_time(const char *text, int *ms);
-
 /* Raises the error (HV00D) for an option that does not fit to others. */
 extern void etl_http_refuse_option(const char *name, const char *why) pg_attribute_noreturn();
 

@@ -86,18 +86,6 @@ etl_kafka_define_explain(const EtlFeedRequest *request)
 	return lines;
 }
 
-/* add_problem adds one to a list. */
-static List *
-add_problem(List *list, bool is_error, char *fact, char *hint)
-{
-	EtlProblem *problem = palloc(sizeof(EtlProblem));
-
-	problem->is_error = is_error;
-	problem->problem = fact;
-	problem->hint = hint;
-	return lappend(list, problem);
-}
-
 /* etl_kafka_define_problems looks at users and passwords. */
 List *
 etl_kafka_define_problems(const EtlFeedRequest *request)
@@ -108,7 +96,7 @@ etl_kafka_define_problems(const EtlFeedRequest *request)
 	List *list = NIL;
 
 	if (has_sasl && (table->sasl_username == NULL || table->sasl_password == NULL))
-		list = add_problem(
+		list = etl_problem_add(
 			list, true,
 			psprintf("Server \"%s\" asks for a user, and the owner of the pipeline has no user mapping with"
 					 " sasl_username and sasl_password.",
@@ -118,14 +106,15 @@ etl_kafka_define_problems(const EtlFeedRequest *request)
 					 GetUserNameFromId(request->user, false), table->server_name));
 	if (has_sasl && strcmp(table->security_protocol, "sasl_plaintext") == 0 &&
 		strcmp(table->sasl_mechanism, "PLAIN") == 0)
-		list = add_problem(list, false, psprintf("Server \"%s\" gets the password in clear text.", table->server_name),
-						   "Use security_protocol 'sasl_ssl', or a sasl_mechanism of SCRAM.");
+		list = etl_problem_add(list, false,
+							   psprintf("Server \"%s\" gets the password in clear text.", table->server_name),
+							   "Use security_protocol 'sasl_ssl', or a sasl_mechanism of SCRAM.");
 	etl_endpoint_read_mapping(&endpoint, request->user);
 	if (!has_sasl && etl_endpoint_option(endpoint.mapping_options, "sasl_password") != NULL)
-		list = add_problem(list, false,
-						   psprintf("Server \"%s\" is not asked with the user of the user mapping, as its"
-									" security_protocol is %s.",
-									table->server_name, table->security_protocol),
-						   "Use security_protocol 'sasl_ssl'.");
+		list = etl_problem_add(list, false,
+							   psprintf("Server \"%s\" is not asked with the user of the user mapping, as its"
+										" security_protocol is %s.",
+										table->server_name, table->security_protocol),
+							   "Use security_protocol 'sasl_ssl'.");
 	return list;
 }

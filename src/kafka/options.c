@@ -155,14 +155,6 @@ is_pem(const char *value)
 }
 
 static bool
-is_wait(const char *value)
-{
-	int ms;
-
-	return etl_kafka_table_parse_wait(value, &ms);
-}
-
-static bool
 is_start(const char *value)
 {
 	EtlKafkaStart start;
@@ -229,7 +221,7 @@ static const EtlOption kafka_option[] = {
 	{"start", ForeignTableRelationId, false, is_start,
 	 "Use earliest, latest or a moment with its zone such as 2026-01-31T00:00:00Z."},
 	{"max_records", ForeignTableRelationId, false, etl_option_is_count, "It is a number of messages, at least 1."},
-	{"max_wait", ForeignTableRelationId, false, is_wait,
+	{"max_wait", ForeignTableRelationId, false, etl_option_is_wait,
 	 "It is a time with its unit between 1 s and 24 h, such as 10 min."},
 	{"partitions", ForeignTableRelationId, false, is_partitions, "It is a list of numbers, such as 0,2,5."},
 	{"json", AttributeRelationId, false, etl_record_is_path,

@@ -14,11 +14,7 @@
 #include "net/endpoint.h"
 #include "net/option.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
-
-#define LEAST_WAIT 1000
-#define MOST_WAIT (24 * 3600 * 1000)
 
 /* Columns that are filled from a message, not from its value; type 0: any. */
 static const struct
@@ -34,17 +30,6 @@ static const struct
 	[ETL_KAFKA_OFFSET] = {"_offset", INT8OID},
 	[ETL_KAFKA_TIMESTAMP] = {"_timestamp", TIMESTAMPTZOID},
 };
-
-/* etl_kafka_table_parse_wait reads a time. */
-bool
-etl_kafka_table_parse_wait(const char *text, int *ms)
-{
-	int length = strlen(text);
-
-	if (length == 0 || strchr("0123456789. ", text[length - 1]) != NULL)
-		return false;
-	return parse_int(text, ms, GUC_UNIT_MS, NULL) && *ms >= LEAST_WAIT && *ms <= MOST_WAIT;
-}
 
 /* has_zone says whether a text looks like a moment of ISO 8601 with its zone, so that no setting changes what it means. */
 static bool
@@ -188,7 +173,7 @@ read_options(EtlKafkaTable *table, const List *options)
 	table->max_records = text != NULL ? atoll(text) : 0;
 	text = etl_endpoint_option(options, "max_wait");
 	if (text != NULL)
-		(void) etl_kafka_table_parse_wait(text, &table->max_wait);
+		(void) etl_option_parse_wait(text, &table->max_wait);
 	text = etl_endpoint_option(options, "partitions");
 	if (text != NULL)
 		table->partition = etl_kafka_table_parse_partitions(text, &table->n_partitions);

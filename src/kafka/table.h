@@ -78,9 +78,6 @@ extern bool etl_kafka_table_parse_start(const char *text, EtlKafkaStart *start, 
 /* A list like '0,2,5'; n = -1: it is none. */
 extern int *etl_kafka_table_parse_partitions(const char *text, int *n);
 
-/* A time with its unit, 1 s to 24 h. */
-extern bool etl_kafka_table_parse_wait(const char *text, int *ms);
-
 /* Whether the server asks for a user. */
 extern bool etl_kafka_table_has_sasl(const EtlKafkaTable *table);
 

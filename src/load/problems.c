@@ -23,18 +23,6 @@
 #include "utils/resowner.h"
 #include "utils/varlena.h"
 
-/* add appends a problem. */
-static List *
-add(List *problems, bool is_error, char *problem, char *hint)
-{
-	EtlProblem *entry = palloc(sizeof(EtlProblem));
-
-	entry->is_error = is_error;
-	entry->problem = problem;
-	entry->hint = hint;
-	return lappend(problems, entry);
-}
-
 /* make_plan parses the query and matches the target; without a target the plan is returned unmatched. */
 static EtlPlan *
 make_plan(const EtlTask *task)
@@ -80,8 +68,8 @@ try_plan(const EtlTask *task, List **problems)
 	if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
 		ReThrowError(error);
 	if (error != NULL)
-		*problems = add(*problems, true, psprintf("The definition is no longer valid: %s.", error->message),
-						error->hint);
+		*problems = etl_problem_add(*problems, true, psprintf("The definition is no longer valid: %s.", error->message),
+									error->hint);
 	return error == NULL ? plan : NULL;
 }
 
@@ -102,10 +90,11 @@ check_read(List *problems, const EtlTask *task)
 		if (can_use && (pg_class_aclcheck(relation, task->owner, ACL_SELECT) == ACLCHECK_OK ||
 						pg_attribute_aclcheck_all(relation, task->owner, ACL_SELECT, ACLMASK_ANY) == ACLCHECK_OK))
 			continue;
-		problems = add(problems, true, psprintf("Owner %s may not read %s.", task->owner_name, name),
-					   psprintf("Run GRANT %s %s TO %s.", can_use ? "SELECT ON" : "USAGE ON SCHEMA",
-								can_use ? name : quote_identifier(get_namespace_name(get_rel_namespace(relation))),
-								quote_identifier(task->owner_name)));
+		problems = etl_problem_add(
+			problems, true, psprintf("Owner %s may not read %s.", task->owner_name, name),
+			psprintf("Run GRANT %s %s TO %s.", can_use ? "SELECT ON" : "USAGE ON SCHEMA",
+					 can_use ? name : quote_identifier(get_namespace_name(get_rel_namespace(relation))),
+					 quote_identifier(task->owner_name)));
 	}
 	return problems;
 }
@@ -134,14 +123,15 @@ check_write(List *problems, const EtlTask *task, const EtlPlan *plan)
 			appendStringInfo(&missing, "%s%s", missing.len > 0 ? ", " : "", rights[i].name);
 	}
 	if (missing.len > 0)
-		problems = add(
+		problems = etl_problem_add(
 			problems, true,
 			psprintf("Owner %s lacks %s on target %s.", task->owner_name, missing.data, plan->target_name),
 			psprintf("Run GRANT %s ON %s TO %s.", missing.data, plan->target_name, quote_identifier(task->owner_name)));
 	if (etl_compat_database_aclcheck(MyDatabaseId, task->owner, ACL_CREATE_TEMP) != ACLCHECK_OK)
-		problems = add(problems, true, psprintf("Owner %s may not create temporary tables.", task->owner_name),
-					   psprintf("Run GRANT TEMPORARY ON DATABASE %s TO %s.",
-								quote_identifier(get_database_name(MyDatabaseId)), quote_identifier(task->owner_name)));
+		problems = etl_problem_add(
+			problems, true, psprintf("Owner %s may not create temporary tables.", task->owner_name),
+			psprintf("Run GRANT TEMPORARY ON DATABASE %s TO %s.", quote_identifier(get_database_name(MyDatabaseId)),
+					 quote_identifier(task->owner_name)));
 	return problems;
 }
 
@@ -150,8 +140,8 @@ static List *
 check_target(List *problems, const EtlTask *task, const EtlPlan *plan)
 {
 	if (!OidIsValid(plan->target))
-		return add(problems, true, psprintf("Target %s does not exist.", task->target),
-				   "Call etl.alter_task with the same target to create it again.");
+		return etl_problem_add(problems, true, psprintf("Target %s does not exist.", task->target),
+							   "Call etl.alter_task with the same target to create it again.");
 	if (plan->n_key > 0 && !etl_target_has_unique_key(plan->target, &task->key))
 	{
 		StringInfoData key;
@@ -159,11 +149,12 @@ check_target(List *problems, const EtlTask *task, const EtlPlan *plan)
 		initStringInfo(&key);
 		for (int i = 0; i < plan->n_key; i++)
 			appendStringInfo(&key, "%s%s", i > 0 ? ", " : "", etl_plan_key(plan, i)->quoted);
-		problems = add(problems, false,
-					   psprintf("Target %s has no unique index on its key (%s): each run reads it whole, and other"
-								" writers can add a key twice.",
-								plan->target_name, key.data),
-					   psprintf("Run CREATE UNIQUE INDEX ON %s (%s).", plan->target_name, key.data));
+		problems = etl_problem_add(
+			problems, false,
+			psprintf("Target %s has no unique index on its key (%s): each run reads it whole, and other"
+					 " writers can add a key twice.",
+					 plan->target_name, key.data),
+			psprintf("Run CREATE UNIQUE INDEX ON %s (%s).", plan->target_name, key.data));
 	}
 	return OidIsValid(task->owner) ? check_write(problems, task, plan) : problems;
 }
@@ -181,14 +172,15 @@ etl_load_problems(const EtlTask *task)
 		return problems;
 	problems = check_target(problems, task, plan);
 	if (plan->compile->reason != NULL && plan->mode == ETL_MODE_APPEND)
-		problems = add(problems, true,
-					   psprintf("Mode append would add all rows again at each run: %s.", plan->compile->reason),
-					   "Use mode => 'merge' with a key, or mode => 'replace'.");
+		problems = etl_problem_add(
+			problems, true, psprintf("Mode append would add all rows again at each run: %s.", plan->compile->reason),
+			"Use mode => 'merge' with a key, or mode => 'replace'.");
 	else if (plan->compile->reason != NULL && plan->mode != ETL_MODE_REPLACE)
-		problems = add(problems, false,
-					   psprintf("Each run reads all batches of %s: %s.",
-								((EtlInput *) linitial(plan->compile->inputs))->name, plan->compile->reason),
-					   "This is correct but takes longer as the raw table grows; load each raw table by itself and"
-					   " join the results.");
+		problems = etl_problem_add(
+			problems, false,
+			psprintf("Each run reads all batches of %s: %s.", ((EtlInput *) linitial(plan->compile->inputs))->name,
+					 plan->compile->reason),
+			"This is correct but takes longer as the raw table grows; load each raw table by itself and"
+			" join the results.");
 	return problems;
 }

@@ -8,7 +8,7 @@
 #include "compat.h"
 #include "foreign/foreign.h"
 #include "net/endpoint.h"
-#include "utils/guc.h"
+#include "net/option.h"
 #include "utils/syscache.h"
 
 #define SHORTEST_TIME 100
@@ -69,15 +69,11 @@ etl_endpoint_timeout(const EtlEndpoint *endpoint)
 	return text != NULL && etl_endpoint_parse_time(text, &ms) ? ms : ETL_ENDPOINT_TIMEOUT;
 }
 
-/* etl_endpoint_parse_time reads a time with its unit. */
+/* etl_endpoint_parse_time knows the limits. */
 bool
 etl_endpoint_parse_time(const char *text, int *ms)
 {
-	int length = strlen(text);
-
-	if (length == 0 || strchr("0123456789. ", text[length - 1]) != NULL)
-		return false;
-	return parse_int(text, ms, GUC_UNIT_MS, NULL) && *ms >= SHORTEST_TIME && *ms <= LONGEST_TIME;
+	return etl_option_parse_time(text, SHORTEST_TIME, LONGEST_TIME, ms);
 }
 
 /* etl_endpoint_is_address says whether a text is an address for mail. */

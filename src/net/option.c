@@ -22,6 +22,10 @@
 /* Smallest size that an option may name. */
 #define SMALLEST_SIZE 1024
 
+/* Shortest and longest wait, in ms. */
+#define SHORTEST_WAIT 1000
+#define LONGEST_WAIT (24 * 3600 * 1000)
+
 /* Checks of values: see option.h. */
 bool
 etl_option_is_time(const char *value)
@@ -29,6 +33,43 @@ etl_option_is_time(const char *value)
 	int ms;
 
 	return etl_endpoint_parse_time(value, &ms);
+}
+
+/* etl_option_parse_time wants a unit, as a bare number would be taken for seconds by most and is milliseconds. */
+bool
+etl_option_parse_time(const char *text, int least, int most, int *ms)
+{
+	int length = strlen(text);
+
+	if (length == 0 || strchr("0123456789. ", text[length - 1]) != NULL)
+		return false;
+	return parse_int(text, ms, GUC_UNIT_MS, NULL) && *ms >= least && *ms <= most;
+}
+
+/* etl_option_parse_wait knows the limits. */
+bool
+etl_option_parse_wait(const char *text, int *ms)
+{
+	return etl_option_parse_time(text, SHORTEST_WAIT, LONGEST_WAIT, ms);
+}
+
+bool
+etl_option_is_wait(const char *value)
+{
+	int ms;
+
+	return etl_option_parse_wait(value, &ms);
+}
+
+/* etl_option_character reads a valid one. */
+char
+etl_option_character(const List *given, const char *name, char otherwise)
+{
+	const char *value = etl_endpoint_option(given, name);
+
+	if (value == NULL)
+		return otherwise;
+	return strcmp(value, "\\t") == 0 ? '\t' : value[0];
 }
 
 bool

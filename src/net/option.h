@@ -34,6 +34,7 @@ extern void etl_option_exclude(const List *given, const char *one, const char *o
 
 /* Checks of values that more than one wrapper needs. */
 extern bool etl_option_is_time(const char *value);	/* '30 s', 100 ms to 10 min */
+extern bool etl_option_is_wait(const char *value);	/* '30 s', 1 s to 24 h */
 extern bool etl_option_is_bool(const char *value);	/* true or false */
 extern bool etl_option_is_count(const char *value); /* an integer from 1 to 2147483647 */
 extern bool etl_option_is_size(const char *value);	/* '64 MB', a number of bytes with its unit, at least 1 kB */
@@ -47,5 +48,14 @@ extern bool etl_option_is_one_of(const char *value, const char *const *words);
 
 /* Reads '64 MB' into bytes; false: it is none. */
 extern bool etl_option_parse_size(const char *text, int64 *bytes);
+
+/* Reads '30 s' into ms, which must lie between least and most; false: it is none. */
+extern bool etl_option_parse_time(const char *text, int least, int most, int *ms);
+
+/* The same for what may last long: 1 s to 24 h. */
+extern bool etl_option_parse_wait(const char *text, int *ms);
+
+/* An option of one character, where \t stands for a tab; without it otherwise. */
+extern char etl_option_character(const List *given, const char *name, char otherwise);
 
 #endif /* ETL_OPTION_H */

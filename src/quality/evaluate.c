@@ -50,18 +50,6 @@ etl_check_evaluate(const EtlTask *task, EtlCheckResult *result)
 	etl_verdict_reach(&input, result);
 }
 
-/* add_problem appends a problem that keeps the check from being evaluated. */
-static List *
-add_problem(List *problems, char *text, char *hint)
-{
-	EtlProblem *problem = palloc0(sizeof(EtlProblem));
-
-	problem->is_error = true;
-	problem->problem = text;
-	problem->hint = hint;
-	return lappend(problems, problem);
-}
-
 /* privilege_problems looks for rights that the owner lacks. */
 static List *
 privilege_problems(const EtlTask *task, Oid relation)
@@ -72,14 +60,14 @@ privilege_problems(const EtlTask *task, Oid relation)
 	if (!OidIsValid(task->owner))
 		return NIL;
 	if (etl_compat_namespace_aclcheck(schema, task->owner, ACL_USAGE) != ACLCHECK_OK)
-		problems = add_problem(problems,
-							   psprintf("Role %s may not use schema %s.", task->owner_name, get_namespace_name(schema)),
-							   psprintf("GRANT USAGE ON SCHEMA %s TO %s;", quote_identifier(get_namespace_name(schema)),
-										task->owner_name));
+		problems = etl_problem_add(
+			problems, true, psprintf("Role %s may not use schema %s.", task->owner_name, get_namespace_name(schema)),
+			psprintf("GRANT USAGE ON SCHEMA %s TO %s;", quote_identifier(get_namespace_name(schema)),
+					 task->owner_name));
 	if (pg_class_aclcheck(relation, task->owner, ACL_SELECT) != ACLCHECK_OK &&
 		pg_attribute_aclcheck_all(relation, task->owner, ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
-		problems = add_problem(problems, psprintf("Role %s may not read %s.", task->owner_name, task->target),
-							   psprintf("GRANT SELECT ON %s TO %s;", task->target, task->owner_name));
+		problems = etl_problem_add(problems, true, psprintf("Role %s may not read %s.", task->owner_name, task->target),
+								   psprintf("GRANT SELECT ON %s TO %s;", task->target, task->owner_name));
 	return problems;
 }
 
@@ -133,8 +121,8 @@ column_problems(const EtlTask *task, Oid relation)
 	for (int i = 0; i < task->columns.n; i++)
 	{
 		if (etl_relation_column(target, task->columns.name[i]) == NULL)
-			problems = add_problem(
-				problems, psprintf("%s has no column \"%s\" any more.", task->target, task->columns.name[i]),
+			problems = etl_problem_add(
+				problems, true, psprintf("%s has no column \"%s\" any more.", task->target, task->columns.name[i]),
 				psprintf("Its columns are: %s. Change the check with etl.alter_task(columns => ...).",
 						 etl_relation_column_list(target)));
 	}
@@ -163,8 +151,8 @@ etl_check_problems(const EtlTask *task)
 	char *message;
 
 	if (!OidIsValid(relation))
-		return add_problem(
-			NIL, psprintf("%s does not exist.", task->target),
+		return etl_problem_add(
+			NIL, true, psprintf("%s does not exist.", task->target),
 			pstrdup("Create it again, change the check with etl.alter_task(target => ...), or drop it with "
 					"etl.drop_task."));
 	problems = list_concat(privilege_problems(task, relation), column_problems(task, relation));
@@ -172,8 +160,8 @@ etl_check_problems(const EtlTask *task)
 		return problems;
 	message = query_problem(task);
 	if (message)
-		problems = add_problem(problems, psprintf("The check's query cannot be executed: %s.", message),
-							   pstrdup("Change the check with etl.alter_task(expression => ..., filter => ...)."));
+		problems = etl_problem_add(problems, true, psprintf("The check's query cannot be executed: %s.", message),
+								   pstrdup("Change the check with etl.alter_task(expression => ..., filter => ...)."));
 	return problems;
 }
 

@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/pg_operator.h"
 #include "catalog/spi.h"
 #include "errors.h"
@@ -19,6 +18,7 @@
 #include "source/deletes.h"
 #include "source/deletes_keys.h"
 #include "source/partition.h"
+#include "source/raw_marker.h"
 #include "source/value.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -93,29 +93,6 @@ list_keys(Compare *compare)
 	compare->marked = marked.data;
 	compare->key_list = list.data;
 	compare->not_null = not_null.data;
-}
-
-/* list_columns returns the columns that a marker copies. */
-static char *
-list_columns(Oid raw)
-{
-	Relation rel = table_open(raw, AccessShareLock);
-	TupleDesc desc = RelationGetDescr(rel);
-	StringInfoData list;
-
-	initStringInfo(&list);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		const char *name = NameStr(att->attname);
-
-		if (att->attisdropped || att->attgenerated || att->attidentity || strcmp(name, ETL_RAW_BATCH) == 0 ||
-			strcmp(name, ETL_RAW_LOADED_AT) == 0 || strcmp(name, ETL_RAW_OP) == 0)
-			continue;
-		appendStringInfo(&list, "%s%s", list.len ? ", " : "", quote_identifier(name));
-	}
-	table_close(rel, NoLock);
-	return list.data;
 }
 
 /* create_versions creates a table of the last versions of the rows that meet condition. */
@@ -202,7 +179,7 @@ check_share(const Compare *compare)
 
 /* append appends the rows of a table as a part of the batch. */
 static void
-append(const Compare *compare, EtlBatch *batch, const char *table, const char *op)
+append(const Compare *compare, EtlBatch *batch, const char *table, char op)
 {
 	int64 bytes = 0;
 
@@ -210,12 +187,7 @@ append(const Compare *compare, EtlBatch *batch, const char *table, const char *o
 		psprintf("SELECT coalesce(sum(pg_catalog.pg_column_size(g.*)), 0)::pg_catalog.int8 FROM %s AS g", table),
 		&bytes);
 	batch->byte_count += bytes;
-	batch->row_count += (int64) etl_sql_exec(psprintf("INSERT INTO %s (%s, " ETL_RAW_BATCH ", " ETL_RAW_LOADED_AT
-													  ", " ETL_RAW_OP ") SELECT %s, " INT64_FORMAT
-													  ", '%s'::pg_catalog.timestamptz, '%s' FROM %s",
-													  compare->task->target, compare->columns, compare->columns,
-													  batch->batch_id, timestamptz_to_str(batch->loaded_at), op, table),
-											 SPI_OK_INSERT);
+	(void) etl_raw_marker_append(batch, compare->columns, table, op);
 }
 
 /* append_markers writes the batch. */
@@ -230,9 +202,9 @@ append_markers(const Compare *compare)
 	etl_extract_begin_batch(compare->extract, &batch);
 	batch.cursor_from = NULL;
 	if (compare->n_gone > 0)
-		append(compare, &batch, compare->gone, "d");
+		append(compare, &batch, compare->gone, 'd');
 	if (compare->n_back > 0)
-		append(compare, &batch, compare->back, "u");
+		append(compare, &batch, compare->back, 'u');
 	etl_batch_insert(&batch);
 	etl_raw_sink_summarize(compare->extract->raw, batch.loaded_at, batch.row_count);
 	attempt->counts.deleted += compare->n_gone;
@@ -254,7 +226,7 @@ begin(Compare *compare, EtlExtract *extract)
 	compare->keys = psprintf("pg_temp.etl_keys_" INT64_FORMAT, id);
 	compare->gone = psprintf("pg_temp.etl_gone_" INT64_FORMAT, id);
 	compare->back = psprintf("pg_temp.etl_back_" INT64_FORMAT, id);
-	compare->columns = list_columns(extract->raw);
+	compare->columns = etl_raw_marker_columns(extract->raw);
 	list_keys(compare);
 }
 

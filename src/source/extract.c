@@ -240,21 +240,12 @@ etl_extract_record(EtlExtract *extract, EtlBatch *batch, const EtlReadState *sta
 	etl_extract_count(extract, batch, state);
 }
 
-/* etl_extract_begin_batch draws the number of a batch. */
+/* etl_extract_begin_batch notes from where the batch goes on. */
 void
 etl_extract_begin_batch(EtlExtract *extract, EtlBatch *batch)
 {
-	EtlAttempt *attempt = extract->attempt;
-
-	memset(batch, 0, sizeof(*batch));
-	batch->batch_id = etl_batch_next();
-	batch->target = attempt->task->target;
-	batch->task_id = attempt->task->task_id;
-	batch->run_id = attempt->run_id;
-	batch->task_run_id = attempt->task_run_id;
+	etl_attempt_begin_batch(extract->attempt, batch);
 	batch->cursor_from = extract->request.lower;
-	batch->loaded_at = GetCurrentTimestamp();
-	batch->backfill = attempt->is_backfill;
 }
 
 /* fetch lets a reader that waits for its source do so while no step is open. */

@@ -23,18 +23,6 @@
 #include "utils/resowner.h"
 #include "utils/syscache.h"
 
-/* add_problem appends a problem to the list. */
-static List *
-add_problem(List *list, bool is_error, char *problem, char *hint)
-{
-	EtlProblem *entry = palloc0(sizeof(EtlProblem));
-
-	entry->is_error = is_error;
-	entry->problem = problem;
-	entry->hint = hint;
-	return lappend(list, entry);
-}
-
 /* has_option says whether a list of options has one of this name; its value goes to value. */
 static bool
 has_option(List *options, const char *name, const char **value)
@@ -71,9 +59,9 @@ add_mapping(List *problems, const EtlSource *source)
 	const char *user = quote_identifier(GetUserNameFromId(GetUserId(), false));
 	const char *name = quote_identifier(source->server_name);
 
-	return add_problem(problems, true,
-					   psprintf("Role %s has no user mapping for server %s of source %s.", user, name, source->name),
-					   psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (...);", user, name));
+	return etl_problem_add(
+		problems, true, psprintf("Role %s has no user mapping for server %s of source %s.", user, name, source->name),
+		psprintf("CREATE USER MAPPING FOR %s SERVER %s OPTIONS (...);", user, name));
 }
 
 /* check_fetch looks at the options of the source's server that matter when the wrapper reads. */
@@ -87,11 +75,11 @@ check_fetch(List *problems, const EtlSource *source)
 
 	if ((strcmp(source->fdw, "postgres_fdw") == 0 || strcmp(source->fdw, "mysql_fdw") == 0) &&
 		!has_option(server->options, "fetch_size", NULL) && !has_option(table->options, "fetch_size", NULL))
-		problems = add_problem(problems, false, psprintf("Server %s fetches 100 rows at a time.", name),
-							   psprintf("ALTER SERVER %s OPTIONS (ADD fetch_size '10000');", name));
+		problems = etl_problem_add(problems, false, psprintf("Server %s fetches 100 rows at a time.", name),
+								   psprintf("ALTER SERVER %s OPTIONS (ADD fetch_size '10000');", name));
 	if (strcmp(source->fdw, "mysql_fdw") == 0 &&
 		(!has_option(server->options, "init_command", &init) || strstr(init, "time_zone") == NULL))
-		problems = add_problem(
+		problems = etl_problem_add(
 			problems, false,
 			psprintf("Server %s does not set the time zone of its sessions: TIMESTAMP columns come in"
 					 " the MySQL server's zone and are taken as UTC.",
@@ -109,12 +97,13 @@ check_mysql_cursor(List *problems, const EtlTask *task, const EtlSource *source)
 
 	if (strcmp(source->fdw, "mysql_fdw") != 0 || cursor == NULL || cursor->type != TIMESTAMPTZOID)
 		return problems;
-	return add_problem(problems, false,
-					   psprintf("mysql_fdw sends values for cursor_column \"%s\" with an offset (+00), for which MySQL"
-								" and MariaDB read the whole table instead of an index.",
-								cursor->name),
-					   psprintf("ALTER FOREIGN TABLE %s ALTER COLUMN %s TYPE timestamp; the values are then in UTC.",
-								source->name, quote_identifier(cursor->name)));
+	return etl_problem_add(
+		problems, false,
+		psprintf("mysql_fdw sends values for cursor_column \"%s\" with an offset (+00), for which MySQL"
+				 " and MariaDB read the whole table instead of an index.",
+				 cursor->name),
+		psprintf("ALTER FOREIGN TABLE %s ALTER COLUMN %s TYPE timestamp; the values are then in UTC.", source->name,
+				 quote_identifier(cursor->name)));
 }
 
 /* tell_not_sent reports a condition that the wrapper does not send: that on the cursor makes the extract useless. */
@@ -128,15 +117,15 @@ tell_not_sent(List *problems, EtlExtractPlan *plan, const char *remote)
 	page.filter = NULL;
 	etl_plan_probe(etl_page_select(&page), &facts);
 	if (cursor && facts.local_filter)
-		return add_problem(
+		return etl_problem_add(
 			problems, true,
 			psprintf("The condition on cursor_column \"%s\" is not sent to the source, which is read whole each time"
 					 " (reader %s: %s): %s",
 					 cursor, plan->reader, plan->reason, remote),
 			pstrdup("Give the foreign column the type that it has in the source."));
-	return add_problem(problems, false,
-					   psprintf("The filter is not sent to the source; rows are thrown away here: %s", remote),
-					   pstrdup("Use operators and functions that the foreign data wrapper sends."));
+	return etl_problem_add(problems, false,
+						   psprintf("The filter is not sent to the source; rows are thrown away here: %s", remote),
+						   pstrdup("Use operators and functions that the foreign data wrapper sends."));
 }
 
 /* check_pages looks at what the query reader would send to a foreign source. */
@@ -156,7 +145,7 @@ check_pages(List *problems, EtlExtractPlan *plan)
 		etl_plan_leave_sorting();
 		etl_plan_probe(plan->sql, &facts);
 		if (facts.local_sort)
-			problems = add_problem(
+			problems = etl_problem_add(
 				problems, false,
 				psprintf("The order of the pages is not sent to source %s, which is read in one piece.", task->source),
 				pstrdup("Use a primary_key of numbers or times, and check the types of the foreign columns."));
@@ -178,7 +167,7 @@ check_plan(List *problems, const EtlTask *task)
 		if (OidIsValid(source->server))
 			problems = check_mysql_cursor(check_fetch(problems, source), task, source);
 		if (plan->extract.remote && (task->reader == NULL || strcmp(task->reader, "query") != 0))
-			problems = add_problem(
+			problems = etl_problem_add(
 				problems, false,
 				psprintf("Source %s is read through %s, which is slower than a connection of our own: %s.",
 						 source->name, source->fdw, plan->reason),
@@ -199,18 +188,18 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 	etl_relation_check_select(source);
 	etl_raw_table_check(raw, task, source);
 	if (task->cursor_column && etl_relation_column(source, task->cursor_column) == NULL)
-		return add_problem(
+		return etl_problem_add(
 			problems, true,
 			psprintf("Source %s has no column \"%s\" any more (cursor_column).", source->name, task->cursor_column),
 			pstrdup("Name another cursor_column with etl.alter_task."));
 	for (int i = 0; i < task->primary_key.n; i++)
 		if (etl_relation_column(source, task->primary_key.name[i]) == NULL)
-			return add_problem(problems, true,
-							   psprintf("Source %s has no column \"%s\" any more (primary_key).", source->name,
-										task->primary_key.name[i]),
-							   pstrdup("Name another primary_key with etl.alter_task."));
+			return etl_problem_add(problems, true,
+								   psprintf("Source %s has no column \"%s\" any more (primary_key).", source->name,
+											task->primary_key.name[i]),
+								   pstrdup("Name another primary_key with etl.alter_task."));
 	if (task->primary_key.n == 0 && etl_feed_find(source->fdw) == NULL)
-		problems = add_problem(
+		problems = etl_problem_add(
 			problems, false,
 			psprintf("Extract \"%s\" has no primary_key: each run is one transaction as large as what it"
 					 " reads.",
@@ -218,9 +207,10 @@ look_closely(List *problems, const EtlTask *task, Oid relid, Oid raw)
 			pstrdup("Name the key of the source: primary_key => '{...}'."));
 	problem = etl_commit_bound_problem(task, source);
 	if (problem)
-		problems = add_problem(problems, false, problem,
-							   pstrdup("With a cursor that is a time, set lag to the longest time that a transaction of"
-									   " the source takes."));
+		problems = etl_problem_add(
+			problems, false, problem,
+			pstrdup("With a cursor that is a time, set lag to the longest time that a transaction of"
+					" the source takes."));
 	/* Feeds know by themselves whether they need one. */
 	if (OidIsValid(source->server) && !has_mapping(source) && etl_feed_find(source->fdw) == NULL)
 		return add_mapping(problems, source);
@@ -238,11 +228,11 @@ etl_extract_problems(const EtlTask *task)
 	Oid raw = etl_relation_find(task->target);
 
 	if (!OidIsValid(relid))
-		return add_problem(NIL, true, psprintf("Source %s does not exist any more.", task->source),
-						   pstrdup("Create it again, or name another one with etl.alter_task."));
+		return etl_problem_add(NIL, true, psprintf("Source %s does not exist any more.", task->source),
+							   pstrdup("Create it again, or name another one with etl.alter_task."));
 	if (!OidIsValid(raw))
-		return add_problem(NIL, true, psprintf("Raw table %s does not exist any more.", task->target),
-						   pstrdup("etl.alter_task(..., target => ...) creates it again."));
+		return etl_problem_add(NIL, true, psprintf("Raw table %s does not exist any more.", task->target),
+							   pstrdup("etl.alter_task(..., target => ...) creates it again."));
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
@@ -268,10 +258,10 @@ etl_extract_problems(const EtlTask *task)
 		CurrentResourceOwner = owner;
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 			ReThrowError(error);
-		problems = add_problem(problems, true,
-							   psprintf("Extract \"%s\" cannot run: %s%s%s", task->name, error->message,
-										error->detail ? ". " : ".", error->detail ? error->detail : ""),
-							   error->hint);
+		problems = etl_problem_add(problems, true,
+								   psprintf("Extract \"%s\" cannot run: %s%s%s", task->name, error->message,
+											error->detail ? ". " : ".", error->detail ? error->detail : ""),
+								   error->hint);
 	}
 	PG_END_TRY();
 	return problems;

@@ -15,6 +15,7 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "worker/attempt.h"
 
 /*
@@ -60,6 +61,20 @@ etl_attempt_step(EtlAttempt *attempt)
 {
 	etl_attempt_pause(attempt);
 	etl_attempt_resume(attempt);
+}
+
+/* etl_attempt_begin_batch draws the number. */
+void
+etl_attempt_begin_batch(const EtlAttempt *attempt, EtlBatch *batch)
+{
+	memset(batch, 0, sizeof(*batch));
+	batch->batch_id = etl_batch_next();
+	batch->target = attempt->task->target;
+	batch->task_id = attempt->task->task_id;
+	batch->run_id = attempt->run_id;
+	batch->task_run_id = attempt->task_run_id;
+	batch->loaded_at = GetCurrentTimestamp();
+	batch->backfill = attempt->is_backfill;
 }
 
 /* etl_attempt_count looks the name up by its text. */

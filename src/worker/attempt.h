@@ -11,6 +11,7 @@
 #ifndef ETL_ATTEMPT_H
 #define ETL_ATTEMPT_H
 
+#include "catalog/batch.h"
 #include "etl_ext.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
@@ -64,6 +65,9 @@ extern void etl_attempt_step(EtlAttempt *attempt);
  */
 extern void etl_attempt_pause(EtlAttempt *attempt);
 extern void etl_attempt_resume(EtlAttempt *attempt);
+
+/* A new batch of an extract: its number, whose it is, the time. */
+extern void etl_attempt_begin_batch(const EtlAttempt *attempt, EtlBatch *batch);
 
 /* Adds n to what is counted under a name; the name must live as long as the attempt (a string constant). */
 extern void etl_attempt_count(EtlAttempt *attempt, const char *name, int64 n);

@@ -16,9 +16,9 @@ package EtlHttp;
 
 use strict;
 use warnings;
+use parent 'EtlChild';
 use Fcntl qw(:flock);
 use File::Temp;
-use IO::Socket::INET;
 use JSON::PP;
 use POSIX ();
 use Socket qw(SOL_SOCKET SO_LINGER IPPROTO_TCP TCP_NODELAY);
@@ -28,36 +28,16 @@ my ($dir_of_process, $quiet);
 sub start
 {
 	my ($class, $answer, %how) = @_;
-	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 64, ReuseAddr => 1)
-	  or die "http: $!";
-	my $self = bless { port => $listener->sockport, dir => File::Temp->newdir }, $class;
-	my $parent = $$;
-	$self->{pid} = fork // die "http: $!";
-	if ($self->{pid} == 0)
-	{
-		$SIG{TERM} = sub { POSIX::_exit(0) };
+	my $self = bless { dir => File::Temp->newdir }, $class;
+	return $self->spawn('http', sub {
+		my ($listener, $parent) = @_;
 		$SIG{CHLD} = 'IGNORE';
-		$SIG{PIPE} = 'IGNORE';
 		($dir_of_process, $quiet) = ("$self->{dir}", $how{quiet});
-		eval { _serve($listener, $answer, $parent) };
-		warn "http: $@" if $@;
-		POSIX::_exit(0);
-	}
-	$listener->close;
-	return $self;
+		_serve($listener, $answer, $parent);
+	});
 }
 
-sub port { return $_[0]{port} }
 sub url { return "http://127.0.0.1:$_[0]{port}" }
-
-sub stop
-{
-	my ($self) = @_;
-	return unless $self->{pid};
-	kill 'TERM', $self->{pid};
-	waitpid $self->{pid}, 0;
-	delete $self->{pid};
-}
 
 sub requests
 {

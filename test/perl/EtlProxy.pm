@@ -13,6 +13,7 @@ package EtlProxy;
 
 use strict;
 use warnings;
+use parent 'EtlChild';
 use File::Temp;
 use IO::Select;
 use IO::Socket::INET;
@@ -21,25 +22,12 @@ use Socket qw(SOL_SOCKET SO_LINGER);
 sub new
 {
 	my ($class, $host, $port, %how) = @_;
-	my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 16, ReuseAddr => 1) or die "proxy: $!";
-	my $self = bless { port => $listener->sockport, dir => File::Temp->newdir, rewrite => $how{rewrite} }, $class;
-	my $parent = $$;
-	$self->{pid} = fork // die "proxy: $!";
-	if ($self->{pid} == 0)
-	{
-		# Without the files and the END blocks of the test.
-		$SIG{TERM} = sub { require POSIX; POSIX::_exit(0) };
-		$SIG{PIPE} = 'IGNORE';
-		eval { _serve($self, $listener, $host, $port, $parent) };
-		warn "proxy: $@" if $@;
-		require POSIX;
-		POSIX::_exit(0);
-	}
-	$listener->close;
-	return $self;
+	my $self = bless { dir => File::Temp->newdir, rewrite => $how{rewrite} }, $class;
+	return $self->spawn('proxy', sub {
+		my ($listener, $parent) = @_;
+		_serve($self, $listener, $host, $port, $parent);
+	});
 }
-
-sub port { return $_[0]{port} }
 
 # cut arms the proxy for the next connection.
 sub cut
@@ -72,15 +60,6 @@ sub was_cut
 	my ($self) = @_;
 	open(my $file, '<', "$self->{dir}/counted") or return 0;
 	return (<$file> // 0) >= $self->{after};
-}
-
-sub stop
-{
-	my ($self) = @_;
-	return unless $self->{pid};
-	kill 'TERM', $self->{pid};
-	waitpid $self->{pid}, 0;
-	delete $self->{pid};
 }
 
 sub _write

@@ -1,5 +1,5 @@
 /*
- * stub.c
+ * absent.c
  *		What takes the place of the feed of etl_kafka tables in a build without librdkafka (WITH_KAFKA=0): all objects are
  *		there, so that a dump can be restored, and a read says what is missing.
  */
@@ -16,16 +16,16 @@ pg_attribute_noreturn() refuse(const EtlSource *source)
 					errhint("Install a build that was made with WITH_KAFKA=1, which is the default.")));
 }
 
-/* stub_open refuses a read. */
+/* absent_open refuses a read. */
 static EtlFeed *
-stub_open(const EtlFeedRequest *request)
+absent_open(const EtlFeedRequest *request)
 {
 	refuse(request->source);
 }
 
-/* stub_define refuses an extract. */
+/* absent_define refuses an extract. */
 static void
-stub_define(EtlTask *task, const EtlSource *source)
+absent_define(EtlTask *task, const EtlSource *source)
 {
 	refuse(source);
 }
@@ -34,6 +34,6 @@ const EtlFeedRoutine etl_kafka_feed = {
 	.name = "kafka",
 	.fdw = "etl_kafka",
 	.keep_bad = true,
-	.open = stub_open,
-	.define = stub_define,
+	.open = absent_open,
+	.define = absent_define,
 };
