@@ -80,6 +80,17 @@ typedef struct EtlTask
 	char *mode;
 	char *order_by;
 	char *on_delete; /* NULL or ignore, delete, mark */
+	EtlNames update_columns;
+	EtlNames ignore_null_columns;
+	EtlNames track;
+	char *surrogate_key;
+	Jsonb *dimension_keys; /* {column: {"dimension", "by", "missing", "at"}} */
+	char *incremental;	   /* NULL or auto, required, full */
+	Interval *read_window;
+	char *event_time;
+	Interval *late_window;
+	char *late_policy; /* NULL or quarantine, reject, accept */
+	Interval *keep_undo;
 
 	/* sql */
 	char *command;

@@ -78,9 +78,20 @@ CREATE TABLE etl.task (
   reconcile     boolean,
   query         text,
   key           text[],
-  mode          text CHECK (mode IN ('merge', 'append', 'insert_only', 'replace')),
+  mode          text CHECK (mode IN ('merge', 'append', 'insert_only', 'replace', 'scd2')),
   order_by      text,
   on_delete     text CHECK (on_delete IN ('ignore', 'delete', 'mark')),
+  update_columns text[],
+  ignore_null_columns text[],
+  track         text[],
+  surrogate_key text,
+  dimension_keys jsonb CHECK (jsonb_typeof(dimension_keys) = 'object'),
+  incremental   text CHECK (incremental IN ('auto', 'required', 'full')),
+  read_window   interval CHECK (read_window > interval '0'),
+  event_time    text,
+  late_window   interval CHECK (late_window > interval '0'),
+  late_policy   text CHECK (late_policy IN ('quarantine', 'reject', 'accept')),
+  keep_undo     interval CHECK (keep_undo > interval '0'),
   command       text,
   check_type    text CHECK (check_type IN ('row_count', 'row_count_variance', 'null_pct', 'freshness', 'duplicates', 'expression')),
   expression    text,
@@ -137,8 +148,19 @@ COMMENT ON COLUMN etl.task.reconcile IS 'extract: true: count and key bounds of 
 COMMENT ON COLUMN etl.task.on_delete IS 'load: what becomes of rows that the source has deleted: ignore, delete or mark; NULL: ignore.';
 COMMENT ON COLUMN etl.task.query IS 'load and aggregate: the SELECT as its author wrote it.';
 COMMENT ON COLUMN etl.task.key IS 'load and aggregate: columns that identify a row of the target.';
-COMMENT ON COLUMN etl.task.mode IS 'load: merge, append, insert_only or replace.';
+COMMENT ON COLUMN etl.task.mode IS 'load: merge, append, insert_only, replace or scd2.';
 COMMENT ON COLUMN etl.task.order_by IS 'load: output columns that say which of several versions of a key is the latest.';
+COMMENT ON COLUMN etl.task.update_columns IS 'load: columns that change in rows that are there already; NULL: all.';
+COMMENT ON COLUMN etl.task.ignore_null_columns IS 'load: columns in which a NULL leaves the value of the target as it is.';
+COMMENT ON COLUMN etl.task.track IS 'load in mode scd2: columns of which every change begins a new version; NULL: all but the key and order_by.';
+COMMENT ON COLUMN etl.task.surrogate_key IS 'load in mode scd2: identity column that numbers the versions; NULL: the one that the target has, or is made with.';
+COMMENT ON COLUMN etl.task.dimension_keys IS 'load: columns of the target that are looked up in dimensions, {column: {dimension, by, missing, at}}.';
+COMMENT ON COLUMN etl.task.incremental IS 'load and aggregate: auto (only what is new where that gives the same result), required (refused where it does not), or full; NULL: auto.';
+COMMENT ON COLUMN etl.task.read_window IS 'load and aggregate: raw inputs that cannot be read by what is new are read by the batches of this last interval only; NULL: whole.';
+COMMENT ON COLUMN etl.task.event_time IS 'load: column of the query that says when a fact happened; aggregate: the key column that does.';
+COMMENT ON COLUMN etl.task.late_window IS 'load and aggregate: how old, before the logical time of the run, a fact or group may be; NULL: 48 h where event_time is set.';
+COMMENT ON COLUMN etl.task.late_policy IS 'load: what becomes of a fact that is older: quarantine, reject or accept; NULL: quarantine.';
+COMMENT ON COLUMN etl.task.keep_undo IS 'load and aggregate: how long etl.rollback_run can take a run back; NULL: not at all.';
 COMMENT ON COLUMN etl.task.command IS 'sql: the statement or statements.';
 COMMENT ON COLUMN etl.task.check_type IS 'check: row_count, row_count_variance, null_pct, freshness, duplicates or expression.';
 COMMENT ON COLUMN etl.task.expression IS 'check of type expression: a condition that every row should meet.';

@@ -19,6 +19,10 @@ COMMENT ON FUNCTION etl.add_extract IS 'Adds a task that appends new rows of sou
 CREATE FUNCTION etl.add_load(
   pipeline text, name text, query text, target text,
   key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL, on_delete text DEFAULT NULL,
+  update_columns text[] DEFAULT NULL, ignore_null_columns text[] DEFAULT NULL,
+  track text[] DEFAULT NULL, surrogate_key text DEFAULT NULL, dimension_keys jsonb DEFAULT NULL,
+  event_time text DEFAULT NULL, late_window interval DEFAULT NULL, late_policy text DEFAULT NULL,
+  incremental text DEFAULT NULL, read_window interval DEFAULT NULL, keep_undo interval DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
   trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
@@ -28,6 +32,8 @@ COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (o
 
 CREATE FUNCTION etl.add_aggregate(
   pipeline text, name text, query text, target text, key text[],
+  late_window interval DEFAULT NULL, event_time text DEFAULT NULL,
+  incremental text DEFAULT NULL, read_window interval DEFAULT NULL, keep_undo interval DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
   trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
@@ -65,6 +71,10 @@ CREATE FUNCTION etl.alter_task(
   zero_dates text DEFAULT NULL, reader text DEFAULT NULL,
   on_error text DEFAULT NULL, file_changed text DEFAULT NULL,
   query text DEFAULT NULL, key text[] DEFAULT NULL, mode text DEFAULT NULL, order_by text DEFAULT NULL, on_delete text DEFAULT NULL,
+  update_columns text[] DEFAULT NULL, ignore_null_columns text[] DEFAULT NULL,
+  track text[] DEFAULT NULL, surrogate_key text DEFAULT NULL, dimension_keys jsonb DEFAULT NULL,
+  event_time text DEFAULT NULL, late_window interval DEFAULT NULL, late_policy text DEFAULT NULL,
+  incremental text DEFAULT NULL, read_window interval DEFAULT NULL, keep_undo interval DEFAULT NULL,
   command text DEFAULT NULL, type text DEFAULT NULL, expression text DEFAULT NULL, warn text DEFAULT NULL,
   fail text DEFAULT NULL, gate text DEFAULT NULL, depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL,
   timeout interval DEFAULT NULL, trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,

@@ -90,6 +90,17 @@ etl_task_read(const EtlRow *row)
 	task->schema_drift = etl_row_text(row, "schema_drift");
 	task->reconcile = etl_row_bool(row, "reconcile");
 	task->on_delete = etl_row_text(row, "on_delete");
+	task->update_columns = etl_row_names(row, "update_columns");
+	task->ignore_null_columns = etl_row_names(row, "ignore_null_columns");
+	task->track = etl_row_names(row, "track");
+	task->surrogate_key = etl_row_text(row, "surrogate_key");
+	task->dimension_keys = etl_row_jsonb(row, "dimension_keys");
+	task->incremental = etl_row_text(row, "incremental");
+	task->read_window = etl_row_interval(row, "read_window");
+	task->event_time = etl_row_text(row, "event_time");
+	task->late_window = etl_row_interval(row, "late_window");
+	task->late_policy = etl_row_text(row, "late_policy");
+	task->keep_undo = etl_row_interval(row, "keep_undo");
 	task->query = etl_row_text(row, "query");
 	task->key = etl_row_names(row, "key");
 	task->mode = etl_row_text(row, "mode");
@@ -228,18 +239,19 @@ delays_argument(const EtlTask *task, char *null)
 		construct_array(element, task->n_retry_delays, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE));
 }
 
-#define N_TASK_ARGUMENTS 52
+#define N_TASK_ARGUMENTS 63
 #define TASK_COLUMN_NAMES                                                                                              \
 	"name, kind, source, target, cursor_column, primary_key, lag, filter, columns, chunk_rows, query, key, mode, "     \
 	"order_by, command, check_type, expression, warn, fail, gate, depends_on, retry_delays, timeout, trigger_rule, "   \
 	"priority, owner, tags, description, enabled, search_path, reads, writes, retry_on, on_failure, pool, "            \
 	"pool_slots, "                                                                                                     \
 	"chunk_interval, slices, snapshot_group, reader, null_cursor, zero_dates, deletes, delete_scope, max_delete_pct, " \
-	"schema_drift, reconcile, on_delete, on_error, file_changed"
+	"schema_drift, reconcile, on_delete, on_error, file_changed, update_columns, ignore_null_columns, track, "            \
+	"surrogate_key, dimension_keys, incremental, read_window, event_time, late_window, late_policy, keep_undo"
 #define TASK_PARAMETERS                                                                                                \
 	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \
 	"$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, "   \
-	"$47, $48, $49, $50"
+	"$47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61"
 #define TASK_TYPES                                                                                                     \
 	{                                                                                                                  \
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INTERVALOID, TEXTOID, TEXTARRAYOID, INT4OID,        \
@@ -247,7 +259,8 @@ delays_argument(const EtlTask *task, char *null)
 			TEXTARRAYOID, INTERVALARRAYOID, INTERVALOID, TEXTOID, INT4OID, OIDOID, JSONBOID, TEXTOID, BOOLOID,         \
 			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, INTERVALOID, INT4OID,        \
 			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID, TEXTOID, BOOLOID, TEXTOID, TEXTOID,       \
-			TEXTOID, INT8OID, INT8OID                                                                                  \
+			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, JSONBOID, TEXTOID, INTERVALOID, TEXTOID,       \
+			INTERVALOID, TEXTOID, INTERVALOID, INT8OID, INT8OID                                                        \
 	}
 
 /* task_arguments fills the arguments that INSERT and UPDATE share. */
@@ -311,6 +324,17 @@ task_arguments(const EtlTask *task, Datum *value, char *null)
 	TEXT(on_delete);
 	TEXT(on_error);
 	TEXT(file_changed);
+	NAMES(update_columns);
+	NAMES(ignore_null_columns);
+	NAMES(track);
+	TEXT(surrogate_key);
+	POINTER(dimension_keys);
+	TEXT(incremental);
+	POINTER(read_window);
+	TEXT(event_time);
+	POINTER(late_window);
+	TEXT(late_policy);
+	POINTER(keep_undo);
 	SCALAR(Int64GetDatum(task->pipeline_id), false);
 	SCALAR(Int64GetDatum(task->task_id), false);
 #undef TEXT
@@ -325,8 +349,8 @@ int64
 etl_task_insert(const EtlTask *task)
 {
 	static EtlStatement insert = {"INSERT INTO etl.task (" TASK_COLUMN_NAMES ", pipeline_id) SELECT " TASK_PARAMETERS
-								  ", $51 "
-								  "WHERE $52 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
+								  ", $62 "
+								  "WHERE $63 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	EtlScope scope;
 	EtlRow row;
@@ -352,8 +376,8 @@ void
 etl_task_update(const EtlTask *task)
 {
 	static EtlStatement update = {"UPDATE etl.task SET (" TASK_COLUMN_NAMES
-								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $51, now()) "
-								  "WHERE task_id = $52",
+								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $62, now()) "
+								  "WHERE task_id = $63",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	Datum value[N_TASK_ARGUMENTS];
 	char null[N_TASK_ARGUMENTS];
