@@ -6,6 +6,7 @@
 
 #include "api/args.h"
 #include "api/define.h"
+#include "catalog/consumed.h"
 #include "catalog/extract_progress.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -356,6 +357,9 @@ etl_alter_task(PG_FUNCTION_ARGS)
 		etl_task_forget_progress(task->task_id);
 	else if (!same_names(&task->primary_key, &old->primary_key))
 		etl_extract_progress_abandon(task->task_id);
+	/* Groups that nothing touches would stay as the old query made them. */
+	if (task->kind == ETL_TASK_AGGREGATE && (differs(task->query, old->query) || !same_names(&task->key, &old->key)))
+		etl_consumed_forget(task->task_id);
 	/* Whoever freezes the columns means those that are there now. */
 	if (differs(task->source, old->source) ||
 		(etl_args_text(fcinfo, "schema_drift") != NULL && strcmp(task->schema_drift, "freeze") == 0))

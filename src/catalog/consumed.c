@@ -10,9 +10,9 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-/* etl_consumed_get returns the last batch of input that the load has taken, or 0. */
-int64
-etl_consumed_get(int64 task_id, const char *input)
+/* etl_consumed_find looks the position up. */
+bool
+etl_consumed_find(int64 task_id, const char *input, int64 *batch_id)
 {
 	static EtlStatement statement = {
 		.sql = "SELECT batch_id FROM etl.consumed WHERE task_id = $1 AND input = $2",
@@ -21,17 +21,40 @@ etl_consumed_get(int64 task_id, const char *input)
 	};
 	Datum value[2] = {Int64GetDatum(task_id), CStringGetTextDatum(input)};
 	EtlScope scope;
-	int64 result = 0;
+	bool found;
 
+	*batch_id = 0;
 	etl_catalog_begin(&scope);
-	if (etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT) > 0)
+	found = etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT) > 0;
+	if (found)
 	{
 		EtlRow row = etl_catalog_row(&scope, 0);
 
-		result = etl_row_int64(&row, "batch_id");
+		*batch_id = etl_row_int64(&row, "batch_id");
 	}
 	etl_catalog_end(&scope);
-	return result;
+	return found;
+}
+
+/* etl_consumed_get takes no position for the beginning. */
+int64
+etl_consumed_get(int64 task_id, const char *input)
+{
+	int64 batch_id;
+
+	(void) etl_consumed_find(task_id, input, &batch_id);
+	return batch_id;
+}
+
+/* etl_consumed_forget deletes the rows. */
+void
+etl_consumed_forget(int64 task_id)
+{
+	static EtlStatement statement = {
+		.sql = "DELETE FROM etl.consumed WHERE task_id = $1", .nargs = 1, .argtype = {INT8OID}};
+	Datum value = Int64GetDatum(task_id);
+
+	(void) etl_catalog_call(&statement, &value, NULL, SPI_OK_DELETE);
 }
 
 /* etl_consumed_set sets the position of the load in input; a position that stays the same is not written again. */

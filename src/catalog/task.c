@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "catalog/change_log.h"
+#include "catalog/consumed.h"
 #include "catalog/extract_progress.h"
 #include "catalog/file_ledger.h"
 #include "catalog/http_progress.h"
@@ -393,6 +395,7 @@ etl_task_delete(int64 task_id)
 	static EtlStatement delete = {"DELETE FROM etl.task WHERE task_id = $1", 1, {INT8OID}};
 	Datum value = Int64GetDatum(task_id);
 
+	etl_change_log_drop_task(task_id);
 	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
 }
 
@@ -400,13 +403,10 @@ etl_task_delete(int64 task_id)
 void
 etl_task_forget_progress(int64 task_id)
 {
-	static EtlStatement consumed = {"DELETE FROM etl.consumed WHERE task_id = $1", 1, {INT8OID}};
-	Datum value = Int64GetDatum(task_id);
-
 	etl_watermark_forget(task_id, GetUserId(), "alter_task");
 	etl_extract_progress_abandon(task_id);
 	etl_kafka_offset_forget(task_id, NULL, -1);
-	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
+	etl_consumed_forget(task_id);
 	etl_file_ledger_delete(task_id);
 	etl_http_progress_delete(task_id);
 }
@@ -436,6 +436,37 @@ etl_task_raw_key(const char *target)
 	}
 	etl_catalog_end(&scope);
 	return key;
+}
+
+/*
+ * etl_task_kept_key says whether a table is kept by loads and aggregates of the owner of a task alone, other than the task
+ * itself, by one key that all of them have: then what they change in it is known.
+ */
+bool
+etl_task_kept_key(const char *target, const EtlTask *reader, EtlNames *key)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT min(t.key) AS key FROM etl.task AS t JOIN etl.pipeline AS p USING (pipeline_id)"
+			   " WHERE $1 = ANY (t.writes) HAVING count(*) > 0 AND count(DISTINCT t.key) = 1"
+			   " AND bool_and(t.kind IN ('load', 'aggregate') AND coalesce(t.mode, 'merge') <> 'append'"
+			   " AND t.key <> '{}' AND t.task_id <> $2 AND coalesce(t.owner, p.owner) = $3)",
+		.nargs = 3,
+		.argtype = {TEXTOID, INT8OID, OIDOID},
+	};
+	Datum value[3] = {CStringGetTextDatum(target), Int64GetDatum(reader->task_id), ObjectIdGetDatum(GetUserId())};
+	EtlScope scope;
+	EtlRow row;
+	bool found;
+
+	etl_catalog_begin(&scope);
+	found = etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT) == 1;
+	if (found)
+	{
+		row = etl_catalog_row(&scope, 0);
+		*key = etl_row_names(&row, "key");
+	}
+	etl_catalog_end(&scope);
+	return found;
 }
 
 /* etl_task_replace_edges makes etl.task_dependency hold exactly the edges of graph, whose nodes are tasks. */

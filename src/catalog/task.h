@@ -22,6 +22,7 @@ extern int64 etl_task_insert(const EtlTask *task);
 extern void etl_task_update(const EtlTask *task);
 extern void etl_task_delete(int64 task_id);
 extern void etl_task_forget_progress(int64 task_id);
+extern bool etl_task_kept_key(const char *target, const EtlTask *reader, EtlNames *key);
 extern EtlNames etl_task_raw_key(const char *target);
 extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph);
 

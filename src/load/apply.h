@@ -6,8 +6,12 @@
 #define ETL_APPLY_H
 
 #include "load/delta.h"
+#include "load/images.h"
 
-/* Executes what the mode asks for, counts into the attempt and notes the statement in attempt->sql. */
+/*
+ * Executes what the mode asks for, counts into the attempt and notes the statements in attempt->sql. Fills delta->images.
+ * Errors: 40001 when somebody else changes the same rows meanwhile.
+ */
 extern void etl_apply_run(EtlDelta *delta);
 
 #endif /* ETL_APPLY_H */

@@ -22,9 +22,9 @@
 #include "utils/ruleutils.h"
 #include "utils/timestamp.h"
 
-/* append_columns writes the columns of a table in the order of their numbers; a dropped one becomes a NULL. */
-static void
-append_columns(StringInfo sql, Oid relation)
+/* etl_compile_columns writes columns; a dropped one becomes a NULL. */
+void
+etl_compile_columns(StringInfo sql, Oid relation, const char *prefix)
 {
 	Relation rel = table_open(relation, AccessShareLock);
 	TupleDesc desc = RelationGetDescr(rel);
@@ -37,7 +37,7 @@ append_columns(StringInfo sql, Oid relation)
 		if (attribute->attisdropped)
 			appendStringInfo(sql, "NULL::pg_catalog.int4 AS _etl_dropped_%d", i + 1);
 		else
-			appendStringInfoString(sql, quote_identifier(NameStr(attribute->attname)));
+			appendStringInfo(sql, "%s%s", prefix, quote_identifier(NameStr(attribute->attname)));
 	}
 	table_close(rel, NoLock);
 }
@@ -75,7 +75,7 @@ etl_compile_rows(const EtlInput *input, EtlRows rows)
 						 rows == ETL_ROWS_DELETED ? "=" : "<>");
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	append_columns(&sql, input->relation);
+	etl_compile_columns(&sql, input->relation, "");
 	appendStringInfo(&sql, " FROM %s%s%s", input->name, where.len > 0 ? " WHERE" : "",
 					 where.len > 0 ? where.data + strlen(" AND") : "");
 	return etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql.data)), sql.data);
@@ -96,13 +96,13 @@ name_dropped(List *names)
 	}
 }
 
-/* replace turns an input into a subquery over some of its rows. */
-static void
-replace(const EtlInput *input)
+/* etl_compile_replace turns an input into a subquery. */
+void
+etl_compile_replace(EtlInput *input, Query *rows)
 {
 	RangeTblEntry *rte = input->rte;
 
-	rte->subquery = etl_compile_rows(input, input->op == InvalidAttrNumber ? ETL_ROWS_ALL : ETL_ROWS_PRESENT);
+	rte->subquery = rows;
 	rte->rtekind = RTE_SUBQUERY;
 	rte->security_barrier = false;
 	rte->relid = InvalidOid;
@@ -116,12 +116,18 @@ replace(const EtlInput *input)
 	name_dropped(rte->alias->colnames);
 }
 
-/* etl_compile_narrow turns the input that can be narrowed into a subquery over what is new in it. */
-void
-etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range)
+/* replace turns an input into a subquery over those of its rows that are there. */
+static void
+replace(EtlInput *input)
 {
-	EtlInput *input = compile->narrowed;
+	etl_compile_replace(input,
+						etl_compile_rows(input, input->op == InvalidAttrNumber ? ETL_ROWS_ALL : ETL_ROWS_PRESENT));
+}
 
+/* etl_compile_narrow turns a raw input into a subquery over what is new in it. */
+void
+etl_compile_narrow(EtlInput *input, int64 after, const EtlBatchRange *range)
+{
 	input->is_narrowed = true;
 	input->after = after;
 	input->range = *range;
@@ -170,7 +176,7 @@ etl_compile_sequence(EtlCompile *compile)
 		bool is_carried = compile->is_carried && input == compile->single;
 		Var *var;
 
-		if (input->in_expression || (!is_carried && (!input->is_visible || input->level != query)))
+		if (input->is_kept || input->in_expression || (!is_carried && (!input->is_visible || input->level != query)))
 			continue;
 		var = etl_carry_column(input, get_attnum(input->relation, "_etl_batch"),
 							   etl_compile_sequence_name(compile->n_sequence));

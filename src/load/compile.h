@@ -1,14 +1,17 @@
 /*
  * compile.h
- *		From the author's query to the query that a run executes: each raw input narrowed to what is new.
+ *		From the author's query to the query that a run executes: its inputs narrowed to what is new.
  *
- * Works on the analyzed query tree alone. A raw input is a table with the columns _etl_batch bigint and _etl_loaded_at
- * timestamptz. It can be narrowed when the rows that the query returns for new raw rows do not depend on old raw rows.
+ * Works on the analyzed query tree alone. An input is a raw table (it has the columns _etl_batch bigint and _etl_loaded_at
+ * timestamptz), or a table that another load or aggregate keeps: one with a key, of the same owner. It can be narrowed
+ * when the rows that the query returns for new rows of it do not depend on its old rows.
  */
 #ifndef ETL_COMPILE_H
 #define ETL_COMPILE_H
 
 #include "catalog/batch.h"
+#include "etl_ext.h"
+#include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
 
 /* A step of the way from the top of a query down to an input: the entry of level that is the next query. */
@@ -30,6 +33,8 @@ typedef struct EtlInput
 {
 	Oid relation;
 	char *name;			 /* schema-qualified and quoted */
+	bool is_kept;		 /* kept by another task, and not a raw table; its rows are told apart by: */
+	EtlNames key;
 	const char *reason;	 /* why it is read whole; NULL: it can be narrowed */
 	bool in_expression;	 /* inside a subquery expression (EXISTS, IN, scalar): always read whole */
 	RangeTblEntry *rte;	 /* where the query reads it */
@@ -49,10 +54,13 @@ typedef struct EtlInput
 typedef struct EtlCompile
 {
 	Query *query;
+	const EtlTask *task; /* as etl_compile_inspect was called */
+	const char *is_whole;
+	bool has_key;
 	List *inputs;		/* EtlInput *, in the order of the query; a table may occur more than once */
-	EtlInput *single;	/* the one input that could be narrowed, even if every row is needed; or NULL */
-	EtlInput *narrowed; /* the one input that is narrowed, or NULL */
-	const char *reason; /* why none is, although there are raw inputs; NULL otherwise */
+	List *drivers;		/* those that are narrowed, each in turn; NIL: everything is read */
+	EtlInput *single;	/* the one raw input that could be narrowed, even if every row is needed; or NULL */
+	const char *reason; /* why there are no drivers, although there are inputs; NULL otherwise */
 	const char *shape;	/* the part of reason that lies in the query and not in the mode */
 	bool is_carried;	/* the batch of single has to be carried to the top */
 	int n_sequence;		/* columns _etl_seq, _etl_seq2, ... that etl_compile_sequence appended */
@@ -61,13 +69,22 @@ typedef struct EtlCompile
 /* Whether a relation is a raw table. */
 extern bool etl_compile_is_raw(Oid relation);
 
-/* Finds the raw inputs of a query. is_whole: the mode needs every row; allow_distinct: the target has a key. */
-extern EtlCompile *etl_compile_inspect(Query *query, const char *is_whole, bool allow_distinct);
+/* Finds the inputs of a task's query. is_whole: why the mode needs every row, or NULL; has_key: the target has a key. */
+extern EtlCompile *etl_compile_inspect(Query *query, const EtlTask *task, const char *is_whole, bool has_key);
 
-/* Narrows the input: above after (0: from the start) up to range->last. Changes the tree. */
-extern void etl_compile_narrow(EtlCompile *compile, int64 after, const EtlBatchRange *range);
+/* The same inputs in a copy of the query, which may be changed without touching the original. */
+extern EtlCompile *etl_compile_copy(const EtlCompile *compile);
 
-/* Leaves the delete markers of all inputs out; of the narrowed one etl_compile_narrow does. Changes the tree. */
+/* Narrows a raw input: above after (0: from the start) up to range->last. Changes the tree. */
+extern void etl_compile_narrow(EtlInput *input, int64 after, const EtlBatchRange *range);
+
+/* Puts the rows of a query, which has the columns of the input in their order, in the place of an input. */
+extern void etl_compile_replace(EtlInput *input, Query *rows);
+
+/* The columns of a table in the order of their numbers, for such a query; prefix: alias with a dot, or "". */
+extern void etl_compile_columns(StringInfo sql, Oid relation, const char *prefix);
+
+/* Leaves the delete markers of all inputs out; of a narrowed one etl_compile_narrow does. Changes the tree. */
 extern void etl_compile_leave_out(EtlCompile *compile);
 
 /* The subquery that stands for the single input, with other rows of it. */

@@ -17,7 +17,7 @@ check_append(const EtlPlan *plan)
 {
 	const EtlCompile *compile = plan->compile;
 
-	if (plan->mode != ETL_MODE_APPEND || compile->narrowed != NULL || compile->inputs == NIL)
+	if (plan->mode != ETL_MODE_APPEND || compile->drivers != NIL || compile->inputs == NIL)
 		return;
 	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					errmsg("query cannot be read incrementally, which mode append needs"),

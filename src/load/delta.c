@@ -27,15 +27,35 @@ etl_delta_name(const EtlAttempt *attempt, const char *kind)
 
 /* etl_delta_make returns a delta with its names. */
 EtlDelta *
-etl_delta_make(EtlAttempt *attempt, const EtlPlan *plan)
+etl_delta_make(EtlAttempt *attempt, const EtlPlan *plan, char *query)
 {
 	EtlDelta *delta = palloc0(sizeof(EtlDelta));
 
 	delta->attempt = attempt;
 	delta->plan = plan;
-	delta->query = etl_compile_sql(plan->compile);
-	delta->table = etl_delta_name(attempt, "delta");
+	delta->query = query;
+	delta->table = etl_delta_temporary(delta, "delta");
 	return delta;
+}
+
+/* etl_delta_temporary remembers the name. */
+char *
+etl_delta_temporary(EtlDelta *delta, const char *kind)
+{
+	char *name = etl_delta_name(delta->attempt, kind);
+
+	delta->temporary = lappend(delta->temporary, name);
+	return name;
+}
+
+/* etl_delta_end drops tables, also those that were never made. */
+void
+etl_delta_end(EtlDelta *delta)
+{
+	ListCell *cell;
+
+	foreach (cell, delta->temporary)
+		(void) etl_sql_exec(psprintf("DROP TABLE IF EXISTS %s", (char *) lfirst(cell)), SPI_OK_UTILITY);
 }
 
 /* etl_delta_create creates a temporary table that goes with the transaction. */
@@ -144,9 +164,11 @@ etl_delta_statement(const EtlPlan *plan, const char *query, const char *table)
  * faster than INSERT and may use parallel workers, but counts only the rows that it stores.
  */
 static bool
-is_as_queried(const EtlPlan *plan)
+is_as_queried(const EtlDelta *delta)
 {
-	if (plan->compile->narrowed == NULL && plan->n_key > 0)
+	const EtlPlan *plan = delta->plan;
+
+	if (!delta->is_read_known && plan->n_key > 0)
 		return false;
 	for (int i = 0; i < plan->columns.n; i++)
 	{
@@ -183,7 +205,7 @@ fill_at_once(void *arg)
 {
 	EtlDelta *delta = arg;
 	const EtlPlan *plan = delta->plan;
-	bool is_created = is_as_queried(plan);
+	bool is_created = is_as_queried(delta);
 	int level;
 
 	if (!is_created)

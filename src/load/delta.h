@@ -5,7 +5,9 @@
 #ifndef ETL_DELTA_H
 #define ETL_DELTA_H
 
+#include "load/images.h"
 #include "load/plan.h"
+#include "nodes/bitmapset.h"
 #include "worker/attempt.h"
 
 typedef struct EtlDelta
@@ -15,12 +17,18 @@ typedef struct EtlDelta
 	char *query; /* compiled SQL */
 	char *table; /* pg_temp.etl_delta_<attempt> */
 	char *gone;	 /* table of the delete markers, see markers.h; NULL: there are none, or they are ignored */
+	const char *touched; /* table of keys: rows of the target with one of them and none in the delta go; NULL: none */
+	bool is_complete;	 /* rows of the target that the delta does not have go */
 	int64 rows;	 /* in table */
 	int64 read;	 /* rows that the query returned */
+	bool is_read_known; /* the number of rows that are read is known otherwise */
+	Bitmapset *old; /* numbers of the columns of the target whose old values somebody wants to know */
+	List *temporary; /* names of tables to drop in the end */
+	EtlImages images; /* of what was changed; set by etl_apply_run */
 } EtlDelta;
 
-/* A delta of this attempt; nothing is executed. */
-extern EtlDelta *etl_delta_make(EtlAttempt *attempt, const EtlPlan *plan);
+/* A delta of this attempt from the rows of a query; nothing is executed. */
+extern EtlDelta *etl_delta_make(EtlAttempt *attempt, const EtlPlan *plan, char *query);
 
 /* Evaluates the query; rows that cannot be stored go to etl.quarantine. */
 extern void etl_delta_fill(EtlDelta *delta);
@@ -28,8 +36,14 @@ extern void etl_delta_fill(EtlDelta *delta);
 /* The statement that fills the table. */
 extern char *etl_delta_statement(const EtlPlan *plan, const char *query, const char *table);
 
-/* Name of another temporary table of this attempt. */
+/* Name of a temporary table of this attempt. */
 extern char *etl_delta_name(const EtlAttempt *attempt, const char *kind);
+
+/* The same for one that etl_delta_end drops. */
+extern char *etl_delta_temporary(EtlDelta *delta, const char *kind);
+
+/* Drops what is left of temporary tables. */
+extern void etl_delta_end(EtlDelta *delta);
 
 /* Creates a temporary table for rows of the plan; extra: more column definitions or "". */
 extern void etl_delta_create(const EtlPlan *plan, const char *table, bool strict, const char *extra);

@@ -6,13 +6,14 @@
  */
 #include "postgres.h"
 
-#include "catalog/consumed.h"
 #include "catalog/spi.h"
+#include "load/change.h"
 #include "load/delta.h"
+#include "load/increment.h"
 #include "load/load.h"
 #include "load/markers.h"
-#include "load/merge.h"
 #include "load/target.h"
+#include "load/write.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -34,26 +35,19 @@ add_lines(List *lines, const char *text)
 	return lines;
 }
 
-/* describe_narrowed says what a narrowed input would deliver, and narrows it in the tree. */
+/* describe_driver says what is new in an input. */
 static char *
-describe_narrowed(const EtlTask *task, EtlPlan *plan)
+describe_driver(const EtlIncrement *increment, const EtlInput *input, const EtlPosition *position)
 {
-	EtlInput *input = plan->compile->narrowed;
-	int64 after = etl_consumed_get(task->task_id, input->name);
-	EtlBatchRange range;
-	bool is_new = etl_batch_range(input->name, after, &range);
+	const char *what = input->is_kept ? "changes" : "batches";
 
-	if (!is_new)
-	{
-		MemSet(&range, 0, sizeof(range));
-		range.last = after;
-	}
-	etl_compile_narrow(plan->compile, after, &range);
-	if (!is_new)
-		return psprintf("-- %s: incremental; nothing new after batch " INT64_FORMAT ", the run would do nothing.",
-						input->name, after);
-	return psprintf("-- %s: incremental; batches after " INT64_FORMAT " up to " INT64_FORMAT ", " INT64_FORMAT " rows.",
-					input->name, after, range.last, range.rows);
+	if (increment->kind == ETL_INCREMENT_WHOLE)
+		return psprintf("-- %s: incremental, but read whole this time; %s.", input->name, increment->reason);
+	if (!position->is_new)
+		return psprintf("-- %s: incremental; nothing new after batch " INT64_FORMAT "%s.", input->name, position->after,
+						increment->n_new == 0 ? ", the run would do nothing" : "");
+	return psprintf("-- %s: incremental; %s after " INT64_FORMAT " up to " INT64_FORMAT ", " INT64_FORMAT " rows.",
+					input->name, what, position->after, position->range.last, position->range.rows);
 }
 
 /* describe_whole says why an input is read whole. */
@@ -62,28 +56,47 @@ describe_whole(const EtlPlan *plan, const EtlInput *input)
 {
 	const char *reason = plan->compile->reason;
 
+	if (input->is_kept && plan->compile->drivers != NIL)
+		return psprintf("-- %s: looked up; its changes are not followed%s%s.", input->name, input->reason ? ": " : "",
+						input->reason ? input->reason : "");
 	if (reason == NULL || input->in_expression)
 		reason = input->reason;
 	return psprintf("-- %s: read whole; %s.", input->name, reason);
 }
 
-/* describe_inputs returns a comment line for each raw input. */
+/* describe_inputs returns a comment line for each input. */
 static List *
-describe_inputs(List *lines, const EtlTask *task, EtlPlan *plan)
+describe_inputs(List *lines, const EtlIncrement *increment)
 {
+	const EtlPlan *plan = increment->plan;
+	int i = 0;
 	ListCell *cell;
 
 	foreach (cell, plan->compile->inputs)
 	{
-		EtlInput *input = lfirst(cell);
+		const EtlInput *input = lfirst(cell);
+		const EtlPosition *position = &increment->position[i++];
 
-		if (input == plan->compile->narrowed)
-			lines = lappend(lines, describe_narrowed(task, plan));
-		else
-			lines = lappend(lines, describe_whole(plan, input));
+		lines = lappend(lines, position->is_driver ? describe_driver(increment, input, position)
+												   : describe_whole(plan, input));
 	}
 	if (plan->compile->inputs == NIL)
 		lines = lappend(lines, "-- No raw input: the query is evaluated whole.");
+	return lines;
+}
+
+/* add_touched appends how the keys are found that the changes touch. */
+static List *
+add_touched(List *lines, const EtlIncrement *increment)
+{
+	ListCell *cell;
+
+	if (increment->kind != ETL_INCREMENT_KEYS || increment->n_new == 0)
+		return lines;
+	lines = lappend(lines, "");
+	lines = lappend(lines, "-- The query below is evaluated for the keys that the changes touch only. These are:");
+	foreach (cell, etl_increment_touched(increment))
+		lines = add_lines(lines, psprintf("%s;", (char *) lfirst(cell)));
 	return lines;
 }
 
@@ -111,44 +124,66 @@ add_plan(List *lines, const char *query)
 	return lines;
 }
 
+/* add_keyed appends the statements that bring a delta with a key into the target. */
+static List *
+add_keyed(List *lines, const EtlPlan *plan, EtlIncrementKind kind)
+{
+	EtlChange change = {.plan = plan,
+						.table = "pg_temp.etl_change",
+						.source = "pg_temp.etl_delta",
+						.is_guarded = plan->mode == ETL_MODE_MERGE};
+	EtlSource source = {.table = change.table};
+	char op = plan->on_delete == ETL_ON_DELETE_MARK ? ETL_CHANGE_MARK : ETL_CHANGE_DELETE;
+	char *absent = psprintf("NOT EXISTS (SELECT 1 FROM %s AS d WHERE %s)", change.source, etl_change_match(plan));
+
+	if (etl_change_bound(plan, change.source, false) != NULL)
+		lines = lappend(lines, psprintf("-- A run also limits t.%s to the range that it has in the delta.",
+										etl_plan_key(plan, 0)->quoted));
+	lines = add_lines(lines, psprintf("%s;", etl_change_statement(&change)));
+	if (kind == ETL_INCREMENT_KEYS)
+		lines = add_lines(lines, psprintf("%s;", etl_change_add(&change, op, ", pg_temp.etl_touched AS g",
+																psprintf("%s AND %s", etl_markers_same_key(plan), absent))));
+	else if (plan->mode == ETL_MODE_REPLACE || (plan->on_delete != ETL_ON_DELETE_IGNORE && plan->compile->single == NULL))
+		lines = add_lines(lines, psprintf("%s;", etl_change_add(&change, op, "", absent)));
+	else if (plan->on_delete != ETL_ON_DELETE_IGNORE)
+		lines = add_lines(lines, psprintf("%s;", etl_change_add(&change, op, ", pg_temp.etl_gone AS g",
+																etl_markers_condition(plan, change.source))));
+	if (plan->mode == ETL_MODE_REPLACE || plan->on_delete == ETL_ON_DELETE_DELETE)
+		lines = add_lines(lines, psprintf("%s;", etl_write_delete(plan, &source)));
+	if (plan->on_delete == ETL_ON_DELETE_MARK)
+		lines = add_lines(lines, psprintf("%s;", etl_write_mark(plan, &source)));
+	if (plan->mode != ETL_MODE_INSERT_ONLY && etl_write_update(plan, &source) != NULL)
+		lines = add_lines(lines, psprintf("%s;", etl_write_update(plan, &source)));
+	return add_lines(lines, psprintf("%s;", etl_write_insert(plan, &source)));
+}
+
 /* add_statements appends the statements that write the target. */
 static List *
-add_statements(List *lines, const EtlPlan *plan)
+add_statements(List *lines, const EtlPlan *plan, EtlIncrementKind kind)
 {
-	EtlSource source = {.table = "pg_temp.etl_delta", .is_guarded = plan->mode == ETL_MODE_MERGE};
+	EtlSource source = {.table = "pg_temp.etl_delta"};
 
 	lines = lappend(lines, "");
 	if (plan->n_key > 0)
-	{
-		if (plan->mode != ETL_MODE_REPLACE && etl_merge_bound(plan, source.table, false) != NULL)
-			lines = lappend(lines, psprintf("-- A run also limits t.%s to the range that it has in the delta.",
-											etl_plan_key(plan, 0)->quoted));
-		lines = add_lines(lines, psprintf("%s;", etl_merge_statement(plan, &source)));
-		if (plan->mode == ETL_MODE_REPLACE)
-			lines = add_lines(lines, psprintf("%s;", etl_merge_delete(plan, &source)));
-		return lines;
-	}
+		return add_keyed(lines, plan, kind);
 	if (plan->mode == ETL_MODE_REPLACE)
 	{
 		lines = lappend(lines, "-- Only when target and delta differ:");
-		lines = add_lines(lines, psprintf("%s;", etl_merge_clear(plan)));
+		lines = add_lines(lines, psprintf("%s;", etl_write_clear(plan)));
 	}
-	return add_lines(lines, psprintf("%s;", etl_merge_insert(plan, &source)));
+	return add_lines(lines, psprintf("%s;", etl_write_append(plan, &source)));
 }
 
-/* add_markers appends what is done about rows that the source has deleted. */
+/* add_markers appends how the rows that the source has deleted are found. */
 static List *
 add_markers(List *lines, const EtlPlan *plan)
 {
-	if (plan->on_delete == ETL_ON_DELETE_IGNORE)
+	if (plan->on_delete == ETL_ON_DELETE_IGNORE || plan->compile->single == NULL)
 		return lines;
 	lines = lappend(lines, "");
 	lines = lappend(lines,
-					"-- Delete markers. If there are any, the query below leaves out the versions that they end, and");
-	lines = add_lines(lines, psprintf("%s;", etl_markers_statement(plan, "pg_temp.etl_gone")));
-	if (plan->mode != ETL_MODE_REPLACE)
-		lines = add_lines(lines, psprintf("%s;", etl_markers_apply(plan, "pg_temp.etl_gone", "pg_temp.etl_delta")));
-	return lines;
+					"-- Delete markers. If there are any, the query below leaves out the versions that they end.");
+	return add_lines(lines, psprintf("%s;", etl_markers_statement(plan, "pg_temp.etl_gone")));
 }
 
 /* match_target matches the plan with the target as a run would. */
@@ -182,21 +217,21 @@ etl_load_explain(const EtlTask *task)
 	List *lines = NIL;
 	int level = etl_attempt_author_path(task);
 	EtlPlan *plan = etl_plan_make(task);
+	EtlIncrement *increment;
 	char *query;
 
 	match_target(task, plan);
 	lines = lappend(lines,
 					psprintf("-- %s \"%s\" into %s, mode %s", task->kind == ETL_TASK_AGGREGATE ? "aggregate" : "load",
 							 task->name, plan->target_name, mode_name(plan->mode)));
-	lines = describe_inputs(lines, task, plan);
-	if (plan->n_key > 0)
-		etl_compile_sequence(plan->compile);
-	etl_compile_leave_out(plan->compile);
-	query = etl_compile_sql(plan->compile);
+	increment = etl_increment_read(plan, false, true);
+	lines = describe_inputs(lines, increment);
+	lines = add_touched(lines, increment);
+	query = etl_increment_query(increment);
 	lines = add_markers(lines, plan);
 	lines = lappend(lines, "");
 	lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, query, "pg_temp.etl_delta")));
-	lines = add_statements(lines, plan);
+	lines = add_statements(lines, plan, increment->kind);
 	lines = lappend(lines, "");
 	lines = lappend(lines, "-- Plan of the query:");
 	lines = add_plan(lines, query);

@@ -9,7 +9,9 @@
 
 #include "access/attnum.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type_d.h"
+#include "catalog/task.h"
 #include "dag/lineage.h"
 #include "dag/statement.h"
 #include "load/compile.h"
@@ -28,12 +30,15 @@ typedef struct Place
 	bool is_hidden;
 	List *path; /* of EtlStep */
 	Oid view;	/* whose query this is */
+	bool allow_groups; /* the query may group rows: only whole groups are computed anew */
 } Place;
 
 typedef struct Walk
 {
 	List *inputs;
 	Place place;
+	const EtlTask *task;
+	const char *other; /* a table that is read and is no input */
 } Walk;
 
 /* Looks for a column of one range table entry; InvalidAttrNumber: for any system column. */
@@ -87,11 +92,13 @@ has_column(Node *node, ColumnSearch *wanted)
 
 /* level_reason says why a query cannot pass on narrowed rows, whichever input they come from. */
 static const char *
-level_reason(const Query *query, bool allow_distinct)
+level_reason(const Query *query, bool allow_distinct, bool allow_groups)
 {
 	if (query->setOperations != NULL)
 		return "it is in a branch of UNION, INTERSECT or EXCEPT";
-	if (query->groupClause != NIL || query->groupingSets != NIL || query->hasAggs || query->havingQual != NULL)
+	if (allow_groups && query->groupingSets == NIL && (query->groupClause != NIL || !query->hasAggs))
+		;
+	else if (query->groupClause != NIL || query->groupingSets != NIL || query->hasAggs || query->havingQual != NULL)
 		return "it is under GROUP BY or an aggregate function";
 	if (query->hasWindowFuncs)
 		return "it is under a window function";
@@ -151,16 +158,21 @@ visit_relation(Query *query, int index, Walk *walk)
 		walk->place = outer;
 		return;
 	}
-	if (!etl_compile_is_raw(rte->relid))
-		return;
 	input = palloc0(sizeof(EtlInput));
 	input->relation = rte->relid;
 	input->name = etl_lineage_name(rte->relid);
+	input->is_kept = !etl_compile_is_raw(rte->relid);
+	if (input->is_kept && !etl_task_kept_key(input->name, walk->task, &input->key))
+	{
+		if (get_rel_namespace(rte->relid) != PG_CATALOG_NAMESPACE)
+			walk->other = input->name;
+		return;
+	}
 	input->reason = entry_reason(query, index);
 	input->is_special = input->reason != NULL;
 	if (outer.reason)
 		input->reason = outer.reason;
-	input->op = op_column(query, index);
+	input->op = input->is_kept ? InvalidAttrNumber : op_column(query, index);
 	input->is_hidden = outer.is_hidden;
 	input->in_view = OidIsValid(outer.view);
 	input->path = outer.path;
@@ -259,7 +271,8 @@ visit_query(Query *query, Walk *walk)
 
 	check_stack_depth();
 	if (walk->place.reason == NULL)
-		walk->place.reason = level_reason(query, outer.allow_distinct);
+		walk->place.reason = level_reason(query, outer.allow_distinct, outer.allow_groups);
+	walk->place.allow_groups = false;
 	if (query->setOperations != NULL)
 		for (int i = 1; i <= list_length(query->rtable); i++)
 			visit_entry(query, i, walk);
@@ -277,46 +290,101 @@ visit_query(Query *query, Walk *walk)
 	(void) query_tree_walker(query, visit_expression, walk, QTW_IGNORE_RT_SUBQUERIES | QTW_IGNORE_CTE_SUBQUERIES);
 }
 
-/* several_reason says which two occurrences of raw inputs stand in each other's way. */
-static const char *
-several_reason(const EtlInput *first, const EtlInput *second)
+/* is_driver says whether new rows of an input are a reason to evaluate the query for them. */
+static bool
+is_driver(const EtlInput *input)
 {
-	if (first->relation == second->relation)
-		return psprintf("%s is read more than once", first->name);
-	return psprintf("%s and %s are both raw inputs", first->name, second->name);
+	return !input->in_expression && input->reason == NULL && !input->in_view;
 }
 
-/* etl_compile_inspect finds the raw inputs of a query and the one that can be narrowed. */
-EtlCompile *
-etl_compile_inspect(Query *query, const char *is_whole, bool allow_distinct)
+/*
+ * find_drivers fills drivers, or reason. A raw input that cannot be narrowed means that everything is read. Of a kept one
+ * that a load reads, changes are then not followed, as of any other table; an aggregate has to follow all that it reads.
+ */
+static void
+find_drivers(EtlCompile *compile, const EtlTask *task)
 {
-	EtlCompile *compile = palloc0(sizeof(EtlCompile));
-	Walk walk = {NIL, {NULL, false, true, allow_distinct, false, NIL, InvalidOid}};
-	EtlInput *first = NULL;
+	bool is_aggregate = task->kind == ETL_TASK_AGGREGATE;
 	ListCell *cell;
 
-	visit_query(query, &walk);
-	compile->query = query;
-	compile->inputs = walk.inputs;
-	foreach (cell, walk.inputs)
+	foreach (cell, compile->inputs)
 	{
 		EtlInput *input = lfirst(cell);
 
-		if (input->in_expression)
-			continue;
-		if (first != NULL && compile->reason == NULL)
-			compile->reason = several_reason(first, input);
-		if (first == NULL)
-			first = input;
+		if (is_driver(input))
+			compile->drivers = lappend(compile->drivers, input);
+		else if (compile->reason == NULL && (is_aggregate || (!input->is_kept && !input->in_expression)))
+			compile->reason = input->reason ? psprintf("%s: %s", input->name, input->reason) : "it is read in a view";
 	}
-	if (first != NULL && compile->reason == NULL)
-		compile->reason = first->reason;
-	compile->shape = compile->reason;
-	if (first != NULL && compile->reason == NULL)
-		compile->single = first;
-	if (first != NULL && is_whole != NULL)
+}
+
+/* find_single sets the raw input that the delete markers of a load come from, if there is one. */
+static void
+find_single(EtlCompile *compile)
+{
+	ListCell *cell;
+
+	foreach (cell, compile->inputs)
+	{
+		EtlInput *input = lfirst(cell);
+
+		if (input->is_kept || input->in_expression)
+			continue;
+		if (compile->single != NULL || !is_driver(input))
+		{
+			compile->shape = compile->single == NULL ? input->reason
+							 : input->relation == compile->single->relation
+								 ? psprintf("%s is read more than once", input->name)
+								 : psprintf("%s and %s are both raw inputs", compile->single->name, input->name);
+			compile->single = NULL;
+			return;
+		}
+		compile->single = input;
+	}
+}
+
+/* follow_single leaves the raw input as the only driver: delete markers are followed for one input. */
+static void
+follow_single(EtlCompile *compile)
+{
+	compile->drivers = list_make1(compile->single);
+}
+
+/* etl_compile_inspect finds the inputs of a query and those that can be narrowed. */
+EtlCompile *
+etl_compile_inspect(Query *query, const EtlTask *task, const char *is_whole, bool has_key)
+{
+	EtlCompile *compile = palloc0(sizeof(EtlCompile));
+	bool is_aggregate = task->kind == ETL_TASK_AGGREGATE;
+	bool deletes = task->on_delete != NULL && strcmp(task->on_delete, "ignore") != 0;
+	Walk walk = {.place = {.is_visible = true, .allow_distinct = has_key, .allow_groups = is_aggregate}, .task = task};
+
+	visit_query(query, &walk);
+	compile->query = query;
+	compile->task = task;
+	compile->is_whole = is_whole;
+	compile->has_key = has_key;
+	compile->inputs = walk.inputs;
+	find_drivers(compile, task);
+	find_single(compile);
+	if (compile->single != NULL && deletes)
+		follow_single(compile);
+	if (compile->drivers != NIL && is_aggregate && walk.other != NULL)
+		compile->reason = psprintf("changes of %s are not known", walk.other);
+	if (compile->drivers != NIL && is_whole != NULL)
 		compile->reason = is_whole;
-	if (first != NULL && compile->reason == NULL)
-		compile->narrowed = first;
+	if (compile->reason != NULL)
+		compile->drivers = NIL;
 	return compile;
+}
+
+/* etl_compile_copy finds the inputs anew. */
+EtlCompile *
+etl_compile_copy(const EtlCompile *compile)
+{
+	EtlCompile *copy =
+		etl_compile_inspect(copyObject(compile->query), compile->task, compile->is_whole, compile->has_key);
+
+	copy->is_carried = compile->is_carried;
+	return copy;
 }

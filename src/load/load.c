@@ -7,14 +7,17 @@
  */
 #include "postgres.h"
 
-#include "catalog/consumed.h"
+#include "catalog/spi.h"
 #include "fault.h"
 #include "load/apply.h"
+#include "load/capture.h"
 #include "load/delta.h"
+#include "load/increment.h"
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/statistics.h"
 #include "load/target.h"
+#include "load/touch.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -41,71 +44,6 @@ make_plan(const EtlTask *task)
 	return plan;
 }
 
-/*
- * narrow limits the input that can be narrowed to what is new and returns false when nothing is. A full refresh has no
- * lower bound, but still an upper one: what comes later belongs to the next run.
- */
-static bool
-narrow(EtlAttempt *attempt, EtlPlan *plan, EtlBatchRange *range)
-{
-	EtlInput *input = plan->compile->narrowed;
-	int64 after = attempt->full_refresh ? 0 : etl_consumed_get(attempt->task->task_id, input->name);
-
-	MemSet(range, 0, sizeof(EtlBatchRange));
-	if (!etl_batch_range(input->name, after, range) && !attempt->full_refresh)
-	{
-		etl_attempt_note(attempt, "Nothing new in %s after batch " INT64_FORMAT ".", input->name, after);
-		return false;
-	}
-	etl_compile_narrow(plan->compile, after, range);
-	return true;
-}
-
-/* last_batch returns the highest batch of an input that is read whole; 0: none. */
-static int64
-last_batch(const EtlInput *input)
-{
-	EtlBatchRange range;
-
-	return etl_batch_range(input->name, 0, &range) ? range.last : 0;
-}
-
-/* read_positions returns for each input the batch up to which this run reads it, before the query is evaluated. */
-static int64 *
-read_positions(const EtlPlan *plan, const EtlBatchRange *range)
-{
-	int64 *position = palloc0(sizeof(int64) * Max(list_length(plan->compile->inputs), 1));
-	ListCell *cell;
-	int i = 0;
-
-	foreach (cell, plan->compile->inputs)
-	{
-		EtlInput *input = lfirst(cell);
-
-		position[i++] = input == plan->compile->narrowed ? range->last : last_batch(input);
-	}
-	return position;
-}
-
-/* keep_positions records how far the inputs were read; the narrowed one decides where a table is read twice. */
-static void
-keep_positions(const EtlAttempt *attempt, const EtlPlan *plan, const int64 *position)
-{
-	const EtlInput *narrowed = plan->compile->narrowed;
-	ListCell *cell;
-	int i = 0;
-
-	foreach (cell, plan->compile->inputs)
-	{
-		EtlInput *input = lfirst(cell);
-		int64 batch = position[i++];
-
-		if (batch == 0 || (narrowed != NULL && input != narrowed && input->relation == narrowed->relation))
-			continue;
-		etl_consumed_set(attempt->task->task_id, input->name, batch, attempt->run_id);
-	}
-}
-
 /* set_memory sets a setting in kB until the nest level ends. */
 static void
 set_memory(const char *name)
@@ -129,12 +67,101 @@ set_limits(void)
 
 /* note_result says in words what counts alone do not. */
 static void
-note_result(EtlAttempt *attempt, const EtlPlan *plan)
+note_result(EtlAttempt *attempt, const EtlIncrement *increment)
 {
+	const EtlPlan *plan = increment->plan;
+
 	if (plan->compile->reason != NULL && plan->mode != ETL_MODE_REPLACE)
 		etl_attempt_note(attempt, "All rows were read: %s.", plan->compile->reason);
+	else if (increment->reason != NULL && !attempt->full_refresh && plan->compile->reason == NULL)
+		etl_attempt_note(attempt, "All rows were read: %s.", increment->reason);
 	if (attempt->counts.rejected > 0)
 		etl_attempt_note(attempt, INT64_FORMAT " rows went to etl.quarantine.", attempt->counts.rejected);
+}
+
+/* note_nothing says that there is nothing to do. */
+static void
+note_nothing(EtlAttempt *attempt, const EtlIncrement *increment)
+{
+	int i = 0;
+	ListCell *cell;
+
+	foreach (cell, increment->plan->compile->inputs)
+	{
+		const EtlPosition *position = &increment->position[i++];
+
+		if (position->is_driver)
+			etl_attempt_note(attempt, "Nothing new in %s after batch " INT64_FORMAT ".",
+							 ((EtlInput *) lfirst(cell))->name, position->after);
+	}
+}
+
+/* collect_touched fills the table of touched keys. Returns its name. */
+static char *
+collect_touched(EtlDelta *delta, const EtlIncrement *increment)
+{
+	char *table = etl_delta_temporary(delta, "touched");
+	StringInfoData sql;
+	const char *separator = "";
+	ListCell *cell;
+	int64 rows;
+	int level;
+
+	initStringInfo(&sql);
+	foreach (cell, etl_increment_touched(increment))
+	{
+		appendStringInfo(&sql, "%s(%s)", separator, (char *) lfirst(cell));
+		separator = "\nUNION ALL\n";
+	}
+	level = etl_attempt_author_path(delta->plan->task);
+	rows = (int64) etl_sql_exec(
+		psprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT DISTINCT k.* FROM (\n%s\n) AS k", table, sql.data),
+		SPI_OK_UTILITY);
+	AtEOXact_GUC(true, level);
+	(void) etl_sql_exec(psprintf("ANALYZE %s", table), SPI_OK_UTILITY);
+	etl_attempt_count(delta->attempt, "groups_touched", rows);
+	return table;
+}
+
+/* make_delta returns the delta with its query, which for touched keys is restricted to them. */
+static EtlDelta *
+make_delta(EtlAttempt *attempt, EtlIncrement *increment)
+{
+	const EtlPlan *plan = increment->plan;
+	EtlDelta *delta = etl_delta_make(attempt, plan, NULL);
+
+	delta->is_read_known = increment->kind == ETL_INCREMENT_ROWS;
+	delta->is_complete = increment->kind == ETL_INCREMENT_WHOLE &&
+						 (plan->mode == ETL_MODE_REPLACE ||
+						  (plan->on_delete != ETL_ON_DELETE_IGNORE && plan->compile->single == NULL));
+	if (increment->kind == ETL_INCREMENT_KEYS)
+	{
+		delta->touched = collect_touched(delta, increment);
+		etl_touch_restrict(plan, plan->compile->query, delta->touched);
+	}
+	delta->query = etl_increment_query(increment);
+	return delta;
+}
+
+/* apply brings a filled delta into the target and tells those who follow it. */
+static void
+apply(EtlDelta *delta)
+{
+	EtlCapture *capture = etl_capture_open(delta->plan);
+
+	delta->old = etl_capture_columns(capture);
+	ETL_FAULT("before_merge");
+	etl_apply_run(delta);
+	etl_capture_write(capture, delta->attempt, &delta->images);
+	ETL_FAULT("after_merge");
+}
+
+/* is_needed says whether a delta without rows has to be applied all the same: rows of the target may go. */
+static bool
+is_needed(const EtlDelta *delta)
+{
+	return delta->rows > 0 || delta->gone != NULL || delta->touched != NULL || delta->attempt->full_refresh ||
+		   delta->is_complete;
 }
 
 /* etl_load_run evaluates what is new and brings it into the target. */
@@ -142,33 +169,28 @@ void
 etl_load_run(EtlAttempt *attempt)
 {
 	EtlPlan *plan = make_plan(attempt->task);
-	EtlBatchRange range;
+	EtlIncrement *increment;
 	EtlDelta *delta;
-	int64 *position;
 	int level;
 
-	if (plan->compile->narrowed != NULL && !narrow(attempt, plan, &range))
+	increment = etl_increment_read(plan, attempt->full_refresh, false);
+	if (increment->kind != ETL_INCREMENT_WHOLE && increment->n_new == 0)
+	{
+		note_nothing(attempt, increment);
 		return;
+	}
 	etl_target_lock(plan->target);
-	position = read_positions(plan, &range);
-	if (plan->n_key > 0)
-		etl_compile_sequence(plan->compile);
-	etl_compile_leave_out(plan->compile);
 	level = NewGUCNestLevel();
 	set_limits();
-	delta = etl_delta_make(attempt, plan);
+	delta = make_delta(attempt, increment);
 	etl_markers_collect(delta);
 	etl_delta_fill(delta);
-	attempt->counts.read = plan->compile->narrowed != NULL ? range.rows : delta->read;
-	if (delta->rows > 0 || delta->gone != NULL || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
-	{
-		ETL_FAULT("before_merge");
-		etl_apply_run(delta);
-		ETL_FAULT("after_merge");
-	}
+	attempt->counts.read = delta->is_read_known ? increment->rows : delta->read;
+	if (is_needed(delta))
+		apply(delta);
 	AtEOXact_GUC(true, level);
 	etl_statistics_refresh(plan->target, attempt->counts.inserted + attempt->counts.updated + attempt->counts.deleted);
-	etl_delta_drop(delta->table);
-	keep_positions(attempt, plan, position);
-	note_result(attempt, plan);
+	etl_delta_end(delta);
+	etl_increment_keep(increment, attempt);
+	note_result(attempt, increment);
 }

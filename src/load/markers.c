@@ -12,8 +12,8 @@
 #include "catalog/spi.h"
 #include "catalog/task.h"
 #include "load/carry.h"
+#include "load/change.h"
 #include "load/markers.h"
-#include "load/merge.h"
 #include "load/text.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
@@ -67,6 +67,18 @@ refuse_query(const EtlPlan *plan, const char *input, const char *reason)
 					errhint("Load each raw table by itself with on_delete, and join or aggregate the results.")));
 }
 
+/* reads_kept_only says whether all inputs are kept by other loads: then the logs of their changes tell what goes. */
+static bool
+reads_kept_only(const EtlCompile *compile)
+{
+	ListCell *cell;
+
+	foreach (cell, compile->inputs)
+		if (!((EtlInput *) lfirst(cell))->is_kept)
+			return false;
+	return compile->inputs != NIL;
+}
+
 /* etl_markers_resolve looks at on_delete. */
 void
 etl_markers_resolve(EtlPlan *plan)
@@ -79,6 +91,8 @@ etl_markers_resolve(EtlPlan *plan)
 	if (plan->on_delete == ETL_ON_DELETE_IGNORE)
 		return;
 	check_mode(plan);
+	if (input == NULL && reads_kept_only(compile))
+		return;
 	if (input == NULL && compile->inputs == NIL)
 		refuse_query(plan, "other tables", "the query reads no raw table");
 	if (input == NULL)
@@ -218,18 +232,6 @@ etl_markers_statement(const EtlPlan *plan, const char *table)
 					etl_delta_order(plan, "q.", true));
 }
 
-/* comparison returns an operator of a type's btree ordering. */
-static char *
-comparison(Oid type, StrategyNumber strategy)
-{
-	TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR);
-
-	if (strategy == BTEqualStrategyNumber)
-		return etl_text_operator(cache->eq_opr);
-	return etl_text_operator(
-		get_opfamily_member(cache->btree_opf, cache->btree_opintype, cache->btree_opintype, strategy));
-}
-
 /* append_match appends the condition that g has the key of the row other. */
 static void
 append_match(StringInfo sql, const EtlPlan *plan, const char *other, bool is_cast)
@@ -239,7 +241,7 @@ append_match(StringInfo sql, const EtlPlan *plan, const char *other, bool is_cas
 		const EtlColumn *column = etl_plan_key(plan, i);
 
 		appendStringInfo(sql, "%s%s%sg.%s", i > 0 ? " AND " : "", etl_delta_key(column, other, is_cast),
-						 comparison(column->target_type, BTEqualStrategyNumber), column->quoted);
+						 etl_text_comparison(column->target_type, BTEqualStrategyNumber), column->quoted);
 	}
 }
 
@@ -271,8 +273,8 @@ append_not_older(StringInfo sql, const EtlPlan *plan, int i, const char *other, 
 		marker = psprintf("%s%s", marker, etl_text_collate(column->target_collation, InvalidOid));
 	appendStringInfo(
 		sql, "(%s%s%s OR (%s IS NULL AND %s IS NOT NULL) OR ((%s%s%s OR (%s IS NULL AND %s IS NULL)) AND ", marker,
-		comparison(type, plan->order[i].is_ascending ? BTLessStrategyNumber : BTGreaterStrategyNumber), version,
-		version, marker, marker, comparison(type, BTEqualStrategyNumber), version, marker, version);
+		etl_text_comparison(type, plan->order[i].is_ascending ? BTLessStrategyNumber : BTGreaterStrategyNumber), version,
+		version, marker, marker, etl_text_comparison(type, BTEqualStrategyNumber), version, marker, version);
 	append_not_older(sql, plan, i + 1, other, last);
 	appendStringInfoString(sql, "))");
 }
@@ -294,44 +296,31 @@ etl_markers_filter(const EtlPlan *plan, const char *query, const char *table)
 	return sql.data;
 }
 
-/* append_condition appends which rows t of the target the markers g concern; order_by counts in mode merge only. */
-static void
-append_condition(StringInfo sql, const EtlPlan *plan, const char *delta)
-{
-	append_match(sql, plan, "t.", false);
-	if (plan->mode != ETL_MODE_MERGE)
-		return;
-	if (plan->n_order > 0)
-	{
-		appendStringInfoString(sql, "\n  AND ");
-		append_not_older(sql, plan, 0, "t.", "true");
-	}
-	appendStringInfo(sql, "\n  AND NOT EXISTS (SELECT 1 FROM %s AS d WHERE ", delta);
-	for (int i = 0; i < plan->n_key; i++)
-	{
-		const EtlColumn *column = etl_plan_key(plan, i);
-
-		appendStringInfo(sql, "%sd.%s%st.%s", i > 0 ? " AND " : "", column->quoted,
-						 comparison(column->target_type, BTEqualStrategyNumber), column->quoted);
-	}
-	appendStringInfoString(sql, ")");
-}
-
-/* etl_markers_apply returns a DELETE or an UPDATE. */
+/* etl_markers_same_key compares the keys of g and t. */
 char *
-etl_markers_apply(const EtlPlan *plan, const char *table, const char *delta)
+etl_markers_same_key(const EtlPlan *plan)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	if (plan->on_delete == ETL_ON_DELETE_DELETE)
-		appendStringInfo(&sql, "DELETE FROM %s AS t\nUSING %s AS g\nWHERE ", plan->target_name, table);
-	else
-		appendStringInfo(&sql,
-						 "UPDATE %s AS t\nSET " ETL_DELETED_AT
-						 " = '%s'::pg_catalog.timestamptz\nFROM %s AS g\nWHERE t." ETL_DELETED_AT " IS NULL AND ",
-						 plan->target_name, timestamptz_to_str(GetCurrentTransactionStartTimestamp()), table);
-	append_condition(&sql, plan, delta);
+	append_match(&sql, plan, "t.", false);
+	return sql.data;
+}
+
+/* etl_markers_condition says which rows t of the target the markers g concern; order_by counts in mode merge only. */
+char *
+etl_markers_condition(const EtlPlan *plan, const char *delta)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	append_match(&sql, plan, "t.", false);
+	if (plan->n_order > 0 && plan->mode == ETL_MODE_MERGE)
+	{
+		appendStringInfoString(&sql, "\n  AND ");
+		append_not_older(&sql, plan, 0, "t.", "true");
+	}
+	appendStringInfo(&sql, "\n  AND NOT EXISTS (SELECT 1 FROM %s AS d WHERE %s)", delta, etl_change_match(plan));
 	return sql.data;
 }
 
@@ -340,20 +329,17 @@ void
 etl_markers_collect(EtlDelta *delta)
 {
 	const EtlPlan *plan = delta->plan;
-	char *table = etl_delta_name(delta->attempt, "gone");
+	char *table = etl_delta_temporary(delta, "gone");
 	int64 rows;
 	int level;
 
-	if (plan->on_delete == ETL_ON_DELETE_IGNORE)
+	if (plan->on_delete == ETL_ON_DELETE_IGNORE || plan->compile->single == NULL)
 		return;
 	level = etl_attempt_author_path(plan->task);
 	rows = (int64) etl_sql_exec(etl_markers_statement(plan, table), SPI_OK_UTILITY);
 	AtEOXact_GUC(true, level);
 	if (rows == 0)
-	{
-		etl_delta_drop(table);
 		return;
-	}
 	(void) etl_sql_exec(psprintf("ANALYZE %s", table), SPI_OK_UTILITY);
 	delta->gone = table;
 	delta->query = etl_markers_filter(plan, delta->query, table);

@@ -24,8 +24,11 @@ extern char *etl_markers_query(const EtlPlan *plan);
 extern char *etl_markers_statement(const EtlPlan *plan, const char *table);
 extern char *etl_markers_filter(const EtlPlan *plan, const char *query, const char *table);
 
-/* The statement that deletes or marks the rows of the target; delta: table of the rows that stay. */
-extern char *etl_markers_apply(const EtlPlan *plan, const char *table, const char *delta);
+/* The condition on the rows t of the target that the markers g delete or mark; delta: table of the rows that stay. */
+extern char *etl_markers_condition(const EtlPlan *plan, const char *delta);
+
+/* The condition that g has the key of t. */
+extern char *etl_markers_same_key(const EtlPlan *plan);
 
 /* Collects the markers of a run: sets delta->gone and limits delta->query, when there are any. */
 extern void etl_markers_collect(EtlDelta *delta);

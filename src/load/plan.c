@@ -7,6 +7,7 @@
 #include "dag/statement.h"
 #include "load/markers.h"
 #include "load/plan.h"
+#include "load/touch.h"
 #include "nodes/value.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
@@ -180,12 +181,49 @@ resolve_order(EtlPlan *plan)
 	}
 }
 
+/* resolve_updates finds the columns that change in rows which are there, and those in which NULL says nothing. */
+static void
+resolve_updates(EtlPlan *plan)
+{
+	const EtlTask *task = plan->task;
+
+	if ((task->update_columns.n > 0 || task->ignore_null_columns.n > 0) && plan->mode != ETL_MODE_MERGE)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s needs mode merge", task->update_columns.n > 0 ? "update_columns" : "ignore_null_columns"),
+						errdetail("Only mode merge updates rows that are there."),
+						errhint("Use mode => 'merge', or leave it out.")));
+	for (int i = 0; task->update_columns.n > 0 && i < plan->columns.n; i++)
+		plan->columns.column[i].is_kept = true;
+	for (int i = 0; i < task->update_columns.n; i++)
+		plan->columns.column[column_position(plan, "update_columns column", task->update_columns.name[i])].is_kept = false;
+	for (int i = 0; i < plan->n_order; i++)
+		plan->columns.column[plan->order[i].column].is_kept = false;
+	for (int i = 0; i < task->ignore_null_columns.n; i++)
+		plan->columns.column[column_position(plan, "ignore_null_columns column", task->ignore_null_columns.name[i])]
+			.ignore_null = true;
+}
+
+/* whole_reason says why a run needs every row whatever its inputs are, or returns NULL. */
+static const char *
+whole_reason(const EtlPlan *plan, Query *query)
+{
+	const EtlTask *task = plan->task;
+	const char *reason = NULL;
+
+	if (task->incremental != NULL && strcmp(task->incremental, "full") == 0)
+		return "incremental => 'full' was asked for";
+	if (task->kind == ETL_TASK_LOAD && plan->mode == ETL_MODE_REPLACE)
+		return "mode replace needs all rows";
+	if (task->kind == ETL_TASK_AGGREGATE)
+		reason = etl_touch_reason(plan, query);
+	return reason ? psprintf("the aggregate is computed from all rows, since %s", reason) : NULL;
+}
+
 /* etl_plan_make parses the query of a task and resolves key, mode and order_by against it. */
 EtlPlan *
 etl_plan_make(const EtlTask *task)
 {
 	EtlPlan *plan = palloc0(sizeof(EtlPlan));
-	const char *is_whole = NULL;
 	Query *query;
 
 	plan->task = task;
@@ -194,10 +232,8 @@ etl_plan_make(const EtlTask *task)
 	plan->columns = etl_query_columns(query);
 	resolve_key(plan);
 	resolve_order(plan);
-	if (plan->mode == ETL_MODE_REPLACE)
-		is_whole = task->kind == ETL_TASK_AGGREGATE ? "an aggregate is computed from all rows"
-													: "mode replace needs all rows";
-	plan->compile = etl_compile_inspect(query, is_whole, plan->n_key > 0);
+	resolve_updates(plan);
+	plan->compile = etl_compile_inspect(query, task, whole_reason(plan, query), plan->n_key > 0);
 	etl_markers_resolve(plan);
 	return plan;
 }

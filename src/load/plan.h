@@ -48,6 +48,7 @@ typedef struct EtlPlan
 	EtlCompile *compile;
 	Oid target; /* InvalidOid until etl_target_match */
 	char *target_name;
+	bool has_row_triggers; /* the target has BEFORE ROW triggers, which may change or drop rows */
 } EtlPlan;
 
 /* Parses the query of a task with the current search_path (the author's) and checks key, mode and order_by. */

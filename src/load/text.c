@@ -52,6 +52,20 @@ etl_text_operator(Oid operator_oid)
 	return result;
 }
 
+/* etl_text_comparison looks into the default btree operator family. */
+char *
+etl_text_comparison(Oid type, StrategyNumber strategy)
+{
+	TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY | TYPECACHE_EQ_OPR);
+	Oid found = cache->eq_opr;
+
+	if (strategy != BTEqualStrategyNumber)
+		found = get_opfamily_member(cache->btree_opf, cache->btree_opintype, cache->btree_opintype, strategy);
+	if (!OidIsValid(found))
+		elog(ERROR, "type %u has no btree operator %d", type, strategy);
+	return etl_text_operator(found);
+}
+
 /* etl_text_columns appends the columns of the plan. */
 void
 etl_text_columns(StringInfo sql, const EtlPlan *plan, const char *prefix)

@@ -5,6 +5,7 @@
 #ifndef ETL_LOAD_TEXT_H
 #define ETL_LOAD_TEXT_H
 
+#include "access/stratnum.h"
 #include "lib/stringinfo.h"
 #include "load/plan.h"
 
@@ -16,6 +17,9 @@ extern const char *etl_text_collate(Oid collation, Oid type);
 
 /* " OPERATOR(schema.=) ", or " = " where it is in pg_catalog. */
 extern char *etl_text_operator(Oid operator_oid);
+
+/* The same for a comparison of the type's btree ordering. */
+extern char *etl_text_comparison(Oid type, StrategyNumber strategy);
 
 /* Columns of the plan, each after the prefix ("t." or ""), separated by commas. */
 extern void etl_text_columns(StringInfo sql, const EtlPlan *plan, const char *prefix);
