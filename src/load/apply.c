@@ -303,7 +303,7 @@ keep_images(Apply *apply, const Kinds *kinds)
 
 	images->n_old = kinds->update + kinds->mark + kinds->delete;
 	images->n_new = kinds->insert + kinds->update + kinds->mark;
-	if (images->n_old > 0 && apply->change.old != NULL)
+	if (images->n_old > 0)
 		images->old_rows = etl_change_old_rows(&apply->change);
 	if (images->n_new > 0)
 		images->new_rows = etl_change_new_rows(&apply->change);

@@ -258,10 +258,11 @@ static void
 write_log(void *arg)
 {
 	Write *write = arg;
-	bool with_old = !bms_is_empty(write->follower->columns) && write->images->old_rows != NULL;
+	bool is_keys = write->follower->follower->log.is_keys;
+	bool with_old = !is_keys && !bms_is_empty(write->follower->columns) && write->images->old_rows != NULL;
 
 	write->rows = 0;
-	if (write->follower->follower->log.is_keys)
+	if (is_keys)
 		write_keys(write);
 	else
 	{

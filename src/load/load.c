@@ -71,7 +71,7 @@ note_result(EtlAttempt *attempt, const EtlIncrement *increment)
 {
 	const EtlPlan *plan = increment->plan;
 
-	if (plan->compile->reason != NULL && plan->mode != ETL_MODE_REPLACE)
+	if (plan->compile->reason != NULL && (plan->mode != ETL_MODE_REPLACE || attempt->task->kind == ETL_TASK_AGGREGATE))
 		etl_attempt_note(attempt, "All rows were read: %s.", plan->compile->reason);
 	else if (increment->reason != NULL && !attempt->full_refresh && plan->compile->reason == NULL)
 		etl_attempt_note(attempt, "All rows were read: %s.", increment->reason);
