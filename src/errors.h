@@ -37,5 +37,7 @@
 #define ERRCODE_ETL_SCHEMA_CHANGED MAKE_SQLSTATE('Z', 'E', '0', '1', '3')
 /* More rows would be marked as deleted than max_delete_pct allows, or the source has none left. */
 #define ERRCODE_ETL_DELETES_REFUSED MAKE_SQLSTATE('Z', 'E', '0', '1', '4')
+/* A fact is older than the late_window of its load; only in etl.quarantine. */
+#define ERRCODE_ETL_LATE MAKE_SQLSTATE('Z', 'E', '0', '1', '6')
 
 #endif /* ETL_ERRORS_H */

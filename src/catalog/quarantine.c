@@ -64,3 +64,43 @@ etl_quarantine_insert_record(const EtlQuarantine *quarantine, const Jsonb *recor
 	(void) pushJsonbValue(&state, WJB_ELEM, &element);
 	return insert(quarantine, JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL)));
 }
+
+/* etl_quarantine_late finds them by their SQLSTATE. */
+Jsonb *
+etl_quarantine_late(int64 task_id, int64 run_id, int64 *after, int limit)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT jsonb_agg(q.row_data) AS rows, max(q.quarantine_id) AS last FROM (SELECT row_data, quarantine_id"
+			   " FROM etl.quarantine WHERE task_id = $1 AND run_id = $2 AND quarantine_id > $3 AND error_sqlstate = 'ZE016'"
+			   " ORDER BY quarantine_id LIMIT $4) AS q",
+		.nargs = 4,
+		.argtype = {INT8OID, INT8OID, INT8OID, INT4OID},
+	};
+	Datum value[4] = {Int64GetDatum(task_id), Int64GetDatum(run_id), Int64GetDatum(*after), Int32GetDatum(limit)};
+	Jsonb *rows;
+	EtlScope scope;
+	EtlRow row;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	rows = etl_row_jsonb(&row, "rows");
+	if (rows != NULL)
+		*after = etl_row_int64(&row, "last");
+	etl_catalog_end(&scope);
+	return rows;
+}
+
+/* etl_quarantine_forget_late deletes rows. */
+void
+etl_quarantine_forget_late(int64 task_id, int64 run_id)
+{
+	static EtlStatement statement = {
+		.sql = "DELETE FROM etl.quarantine WHERE task_id = $1 AND run_id = $2 AND error_sqlstate = 'ZE016'",
+		.nargs = 2,
+		.argtype = {INT8OID, INT8OID},
+	};
+	Datum value[2] = {Int64GetDatum(task_id), Int64GetDatum(run_id)};
+
+	(void) etl_catalog_call(&statement, value, NULL, SPI_OK_DELETE);
+}

@@ -31,4 +31,11 @@ extern int64 etl_quarantine_insert(const EtlQuarantine *quarantine, const Jsonb 
 /* Puts one record of an extract aside; returns 1. */
 extern int64 etl_quarantine_insert_record(const EtlQuarantine *quarantine, const Jsonb *record);
 
+/* The next rows that a load put aside in a run because they were late, as an array of at most limit, above number *after,
+ * which is moved; NULL: there are no more. */
+extern Jsonb *etl_quarantine_late(int64 task_id, int64 run_id, int64 *after, int limit);
+
+/* Deletes them: they are in the target now. */
+extern void etl_quarantine_forget_late(int64 task_id, int64 run_id);
+
 #endif /* ETL_QUARANTINE_H */

@@ -15,6 +15,7 @@
 #include "load/bisect.h"
 #include "load/change.h"
 #include "load/dml.h"
+#include "load/late.h"
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/reject.h"
@@ -42,6 +43,7 @@ typedef struct Kinds
 	int64 mark;
 	int64 delete;
 	int64 stale;
+	int64 late;
 } Kinds;
 
 /* set_local changes a setting until the caller leaves its GUC nest level. */
@@ -227,7 +229,7 @@ static Kinds
 count_kinds(const Apply *apply)
 {
 	static const char ops[] = {ETL_CHANGE_INSERT, ETL_CHANGE_UPDATE, ETL_CHANGE_MARK, ETL_CHANGE_DELETE,
-							   ETL_CHANGE_STALE};
+							   ETL_CHANGE_STALE, ETL_CHANGE_LATE};
 	Kinds kinds = {0};
 	StringInfoData sql;
 	char *counts;
@@ -238,8 +240,8 @@ count_kinds(const Apply *apply)
 		appendStringInfo(&sql, ", pg_catalog.count(*) FILTER (WHERE _etl_op = '%c')", ops[i]);
 	appendStringInfo(&sql, ") FROM %s", apply->change.table);
 	counts = etl_sql_text(sql.data);
-	if (sscanf(counts, INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT, &kinds.insert,
-			   &kinds.update, &kinds.mark, &kinds.delete, &kinds.stale) != lengthof(ops))
+	if (sscanf(counts, INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT,
+			   &kinds.insert, &kinds.update, &kinds.mark, &kinds.delete, &kinds.stale, &kinds.late) != lengthof(ops))
 		elog(ERROR, "counts of changes are not readable: %s", counts);
 	return kinds;
 }
@@ -324,14 +326,16 @@ apply_keyed(Apply *apply)
 	if (delta->rows > 0)
 		find_bounds(apply);
 	apply->change.is_guarded = plan->mode == ETL_MODE_MERGE;
+	apply->change.late_before = delta->knows_late ? etl_late_before(plan, delta->attempt) : NULL;
 	rows = join_target(apply);
 	add_gone(apply);
 	kinds = count_kinds(apply);
+	etl_late_put_aside(delta, apply->change.table, kinds.late);
 	write_changes(apply, &kinds);
 	keep_images(apply, &kinds);
 	AtEOXact_GUC(true, level);
 	delta->attempt->counts.unchanged += delta->rows - rows + kinds.stale;
-	if (delta->attempt->counts.rejected > rejected)
+	if (delta->attempt->counts.rejected > rejected + kinds.late)
 		etl_attempt_note(delta->attempt, "target %s refused some rows", plan->target_name);
 	etl_attempt_count(delta->attempt, "stale", kinds.stale);
 }

@@ -153,13 +153,17 @@ etl_change_statement(const EtlChange *change)
 		append_value(&sql, &plan->columns.column[i]);
 		appendStringInfoString(&sql, ", ");
 	}
-	appendStringInfo(&sql, "\n  CASE WHEN t.ctid IS NULL THEN '%c'", ETL_CHANGE_INSERT);
+	appendStringInfoString(&sql, "\n  CASE");
 	if (change->is_guarded && plan->n_order > 0)
 	{
-		appendStringInfoString(&sql, " WHEN NOT ");
+		appendStringInfoString(&sql, " WHEN t.ctid IS NOT NULL AND NOT ");
 		append_not_older(&sql, plan, 0);
 		appendStringInfo(&sql, " THEN '%c'", ETL_CHANGE_STALE);
 	}
+	if (change->late_before != NULL)
+		appendStringInfo(&sql, " WHEN d.%s < %s THEN '%c'", plan->columns.column[plan->event_time].quoted,
+						 change->late_before, ETL_CHANGE_LATE);
+	appendStringInfo(&sql, " WHEN t.ctid IS NULL THEN '%c'", ETL_CHANGE_INSERT);
 	appendStringInfo(&sql, " ELSE '%c' END::\"char\" AS _etl_op, t.ctid AS _etl_tid, t.tableoid AS _etl_table",
 					 ETL_CHANGE_UPDATE);
 	append_old(&sql, change, false);

@@ -18,6 +18,7 @@ typedef struct EtlDelta
 	char *table; /* pg_temp.etl_delta_<attempt> */
 	char *gone;	 /* table of the delete markers, see markers.h; NULL: there are none, or they are ignored */
 	const char *touched; /* table of keys: rows of the target with one of them and none in the delta go; NULL: none */
+	bool knows_late;	 /* rows may be late: this is not the first load of the target */
 	bool is_complete;	 /* rows of the target that the delta does not have go */
 	int64 rows;	 /* in table */
 	int64 read;	 /* rows that the query returned */

@@ -69,7 +69,8 @@ static void
 read_position(EtlIncrement *increment, const EtlInput *input, EtlPosition *position, bool is_dry)
 {
 	position->is_driver = list_member_ptr(increment->plan->compile->drivers, input);
-	position->is_known = etl_consumed_find(increment->plan->task->task_id, input->name, &position->after);
+	position->was_read = etl_consumed_find(increment->plan->task->task_id, input->name, &position->after);
+	position->is_known = position->was_read;
 	position->is_new = etl_batch_range(input->name, position->after, &position->range);
 	if (!position->is_new)
 		position->range.last = position->after;

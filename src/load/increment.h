@@ -26,7 +26,8 @@ typedef enum EtlIncrementKind
 typedef struct EtlPosition
 {
 	bool is_driver;
-	bool is_known; /* an earlier run has left a position */
+	bool was_read; /* an earlier run has left a position */
+	bool is_known; /* and all that came since then is known */
 	bool is_new;   /* there is something above it */
 	int64 after;
 	EtlBatchRange range; /* what is new; range.last also where nothing is */

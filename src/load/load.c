@@ -13,6 +13,7 @@
 #include "load/capture.h"
 #include "load/delta.h"
 #include "load/increment.h"
+#include "load/late.h"
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/statistics.h"
@@ -24,25 +25,6 @@
 
 /* Memory for the sort of a delta, in kB. Hash tables get no more than sorts, so that a worker stays within bounds. */
 #define SORT_MEMORY 65536
-
-/* make_plan parses the query with the search_path of its author and matches it with the target. */
-static EtlPlan *
-make_plan(const EtlTask *task)
-{
-	int level = etl_attempt_author_path(task);
-	EtlPlan *plan = etl_plan_make(task);
-	char *schema;
-	char *name;
-	Oid target = etl_target_find(task->target, &schema, &name);
-
-	if (!OidIsValid(target))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("target %s does not exist", task->target),
-						errdetail("It was created or found when the task was defined and has been dropped since."),
-						errhint("Call etl.alter_task with the same target to create it again.")));
-	etl_target_match(plan, target);
-	AtEOXact_GUC(true, level);
-	return plan;
-}
 
 /* set_memory sets a setting in kB until the nest level ends. */
 static void
@@ -120,7 +102,25 @@ collect_touched(EtlDelta *delta, const EtlIncrement *increment)
 	AtEOXact_GUC(true, level);
 	(void) etl_sql_exec(psprintf("ANALYZE %s", table), SPI_OK_UTILITY);
 	etl_attempt_count(delta->attempt, "groups_touched", rows);
+	if (delta->plan->task->kind == ETL_TASK_AGGREGATE)
+		etl_late_close(delta, table);
 	return table;
+}
+
+/* knows_late says whether rows may be late: not in the first load of a target. */
+static bool
+knows_late(const EtlIncrement *increment)
+{
+	const EtlPlan *plan = increment->plan;
+	int n = list_length(plan->compile->inputs);
+	int64 found;
+
+	if (plan->event_time < 0)
+		return false;
+	for (int i = 0; i < n; i++)
+		if (increment->position[i].was_read)
+			return true;
+	return n == 0 && etl_sql_int64(psprintf("SELECT 1 FROM %s LIMIT 1", plan->target_name), &found);
 }
 
 /* make_delta returns the delta with its query, which for touched keys is restricted to them. */
@@ -131,6 +131,7 @@ make_delta(EtlAttempt *attempt, EtlIncrement *increment)
 	EtlDelta *delta = etl_delta_make(attempt, plan, NULL);
 
 	delta->is_read_known = increment->kind == ETL_INCREMENT_ROWS;
+	delta->knows_late = knows_late(increment);
 	delta->is_complete = increment->kind == ETL_INCREMENT_WHOLE &&
 						 (plan->mode == ETL_MODE_REPLACE ||
 						  (plan->on_delete != ETL_ON_DELETE_IGNORE && plan->compile->single == NULL));
@@ -168,7 +169,7 @@ is_needed(const EtlDelta *delta)
 void
 etl_load_run(EtlAttempt *attempt)
 {
-	EtlPlan *plan = make_plan(attempt->task);
+	EtlPlan *plan = etl_target_plan(attempt->task);
 	EtlIncrement *increment;
 	EtlDelta *delta;
 	int level;

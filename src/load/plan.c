@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "dag/statement.h"
+#include "load/late.h"
 #include "load/markers.h"
 #include "load/plan.h"
 #include "load/touch.h"
@@ -59,9 +60,9 @@ etl_plan_key(const EtlPlan *plan, int i)
 	return &plan->columns.column[plan->key[i]];
 }
 
-/* column_position finds an output column. Errors: 42703. */
-static int
-column_position(const EtlPlan *plan, const char *what, const char *name)
+/* etl_plan_column finds an output column. Errors: 42703. */
+int
+etl_plan_column(const EtlPlan *plan, const char *what, const char *name)
 {
 	int position = etl_query_column(&plan->columns, name);
 
@@ -104,7 +105,7 @@ resolve_key(EtlPlan *plan)
 	plan->key = palloc(sizeof(int) * Max(key->n, 1));
 	for (int i = 0; i < key->n; i++)
 	{
-		int position = column_position(plan, "key column", key->name[i]);
+		int position = etl_plan_column(plan, "key column", key->name[i]);
 		EtlColumn *column = &plan->columns.column[position];
 
 		if (column->is_key)
@@ -171,7 +172,7 @@ resolve_order(EtlPlan *plan)
 	foreach (cell, items)
 	{
 		SortBy *item = lfirst_node(SortBy, cell);
-		int position = column_position(plan, "order_by column", order_column(item, order_by));
+		int position = etl_plan_column(plan, "order_by column", order_column(item, order_by));
 		const EtlColumn *column = &plan->columns.column[position];
 
 		etl_plan_check_ordering("order_by column", column->name, column->type);
@@ -195,11 +196,11 @@ resolve_updates(EtlPlan *plan)
 	for (int i = 0; task->update_columns.n > 0 && i < plan->columns.n; i++)
 		plan->columns.column[i].is_kept = true;
 	for (int i = 0; i < task->update_columns.n; i++)
-		plan->columns.column[column_position(plan, "update_columns column", task->update_columns.name[i])].is_kept = false;
+		plan->columns.column[etl_plan_column(plan, "update_columns column", task->update_columns.name[i])].is_kept = false;
 	for (int i = 0; i < plan->n_order; i++)
 		plan->columns.column[plan->order[i].column].is_kept = false;
 	for (int i = 0; i < task->ignore_null_columns.n; i++)
-		plan->columns.column[column_position(plan, "ignore_null_columns column", task->ignore_null_columns.name[i])]
+		plan->columns.column[etl_plan_column(plan, "ignore_null_columns column", task->ignore_null_columns.name[i])]
 			.ignore_null = true;
 }
 
@@ -233,6 +234,7 @@ etl_plan_make(const EtlTask *task)
 	resolve_key(plan);
 	resolve_order(plan);
 	resolve_updates(plan);
+	etl_late_resolve(plan);
 	plan->compile = etl_compile_inspect(query, task, whole_reason(plan, query), plan->n_key > 0);
 	etl_markers_resolve(plan);
 	return plan;

@@ -45,6 +45,7 @@ typedef struct EtlPlan
 	int *key; /* positions in columns, in the order of the task's key */
 	int n_order;
 	EtlOrder *order;
+	int event_time; /* position of the column that says when a row happened; -1: none */
 	EtlCompile *compile;
 	Oid target; /* InvalidOid until etl_target_match */
 	char *target_name;
@@ -56,6 +57,9 @@ extern EtlPlan *etl_plan_make(const EtlTask *task);
 
 /* Whether a column is stored in the target as the query returns it. */
 extern bool etl_plan_is_same_type(const EtlColumn *column);
+
+/* The position of a column of the query that an option names. Errors: 42703. */
+extern int etl_plan_column(const EtlPlan *plan, const char *option, const char *name);
 
 /* The i-th key column. */
 extern EtlColumn *etl_plan_key(const EtlPlan *plan, int i);

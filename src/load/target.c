@@ -19,11 +19,13 @@
 #include "nodes/makefuncs.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
+#include "worker/attempt.h"
 #include "worker/lock.h"
 
 /* etl_target_find resolves the name of a target; a temporary table is refused because no other session sees it. */
@@ -211,6 +213,25 @@ etl_target_match(EtlPlan *plan, Oid target)
 	for (int i = 0; i < plan->n_key; i++)
 		etl_plan_check_ordering("key column", etl_plan_key(plan, i)->name, etl_plan_key(plan, i)->target_type);
 	relation_close(relation, NoLock);
+}
+
+/* etl_target_plan parses the query with the search_path of its author and matches it with the target. */
+EtlPlan *
+etl_target_plan(const EtlTask *task)
+{
+	int level = etl_attempt_author_path(task);
+	EtlPlan *plan = etl_plan_make(task);
+	char *schema;
+	char *name;
+	Oid target = etl_target_find(task->target, &schema, &name);
+
+	if (!OidIsValid(target))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("target %s does not exist", task->target),
+						errdetail("It was created or found when the task was defined and has been dropped since."),
+						errhint("Call etl.alter_task with the same target to create it again.")));
+	etl_target_match(plan, target);
+	AtEOXact_GUC(true, level);
+	return plan;
 }
 
 /* is_key_index says whether an index guards exactly the key columns. */

@@ -35,7 +35,9 @@ typedef struct EtlAttempt
 	bool full_refresh;
 	bool is_inline;
 	bool is_helper;				/* in a worker that helps the one of the attempt, who alone writes etl.task_run */
+	bool takes_late;			/* late rows are what is loaded: etl.accept_late */
 	bool is_backfill;			/* read the rows of the interval, leave the watermark alone */
+	TimestampTz logical_time;	/* of the run */
 	TimestampTz interval_start; /* of the run; DT_NOBEGIN: none */
 	TimestampTz interval_end;
 	MemoryContext context; /* lives as long as the attempt, over all steps */

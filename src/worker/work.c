@@ -44,6 +44,7 @@ etl_work_of_run(EtlWork *work, const EtlRunInfo *info)
 {
 	work->attempt.full_refresh = info->full_refresh;
 	work->attempt.is_backfill = info->backfill_id != 0;
+	work->attempt.logical_time = info->logical_time;
 	work->attempt.interval_start = info->interval_start;
 	work->attempt.interval_end = info->interval_end;
 }
