@@ -156,7 +156,7 @@ COMMENT ON COLUMN etl.task.track IS 'load in mode scd2: columns of which every c
 COMMENT ON COLUMN etl.task.surrogate_key IS 'load in mode scd2: identity column that numbers the versions; NULL: the one that the target has, or is made with.';
 COMMENT ON COLUMN etl.task.dimension_keys IS 'load: columns of the target that are looked up in dimensions, {column: {dimension, by, missing, at}}.';
 COMMENT ON COLUMN etl.task.incremental IS 'load and aggregate: auto (only what is new where that gives the same result), required (refused where it does not), or full; NULL: auto.';
-COMMENT ON COLUMN etl.task.read_window IS 'load and aggregate: raw inputs that cannot be read by what is new are read by the batches of this last interval only; NULL: whole.';
+COMMENT ON COLUMN etl.task.read_window IS 'load whose query is evaluated whole: only the batches of this last interval are read of raw tables; NULL: all.';
 COMMENT ON COLUMN etl.task.event_time IS 'load: column of the query that says when a fact happened; aggregate: the key column that does.';
 COMMENT ON COLUMN etl.task.late_window IS 'load and aggregate: how old, before the logical time of the run, a fact or group may be; NULL: 48 h where event_time is set.';
 COMMENT ON COLUMN etl.task.late_policy IS 'load: what becomes of a fact that is older: quarantine, reject or accept; NULL: quarantine.';

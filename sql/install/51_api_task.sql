@@ -33,7 +33,7 @@ COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (o
 CREATE FUNCTION etl.add_aggregate(
   pipeline text, name text, query text, target text, key text[],
   late_window interval DEFAULT NULL, event_time text DEFAULT NULL,
-  incremental text DEFAULT NULL, read_window interval DEFAULT NULL, keep_undo interval DEFAULT NULL,
+  incremental text DEFAULT NULL, keep_undo interval DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
   trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,

@@ -62,6 +62,12 @@ CREATE POLICY audit_log_member ON etl.audit_log FOR SELECT
 ALTER TABLE etl.consumed ENABLE ROW LEVEL SECURITY;
 CREATE POLICY consumed_member ON etl.consumed FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = consumed.task_id));
+ALTER TABLE etl.change_log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY change_log_member ON etl.change_log FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = change_log.task_id));
+ALTER TABLE etl.change_log_batch ENABLE ROW LEVEL SECURITY;
+CREATE POLICY change_log_batch_member ON etl.change_log_batch FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = change_log_batch.task_id));
 ALTER TABLE etl.schedule ENABLE ROW LEVEL SECURITY;
 CREATE POLICY schedule_member ON etl.schedule FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = schedule.pipeline_id));

@@ -73,7 +73,7 @@ static const Option options[] = {
 	{"surrogate_key", LOAD, false},
 	{"dimension_keys", LOAD, false},
 	{"incremental", LOAD | AGGREGATE, false},
-	{"read_window", LOAD | AGGREGATE, false},
+	{"read_window", LOAD, false},
 	{"event_time", LOAD | AGGREGATE, false},
 	{"late_window", LOAD | AGGREGATE, false},
 	{"late_policy", LOAD, false},

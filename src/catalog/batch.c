@@ -89,6 +89,28 @@ etl_batch_range(const char *target, int64 after, EtlBatchRange *range)
 	return found;
 }
 
+/* etl_batch_before looks for a number. */
+int64
+etl_batch_before(const char *target, TimestampTz moment)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT coalesce(max(batch_id), 0) AS last FROM etl.batch WHERE target = $1 AND loaded_at < $2",
+		.nargs = 2,
+		.argtype = {TEXTOID, TIMESTAMPTZOID},
+	};
+	Datum value[2] = {CStringGetTextDatum(target), TimestampTzGetDatum(moment)};
+	EtlScope scope;
+	EtlRow row;
+	int64 result;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	result = etl_row_int64(&row, "last");
+	etl_catalog_end(&scope);
+	return result;
+}
+
 /* value_pattern returns what the text of a cursor value of a type looks like; NULL: anything. */
 static const char *
 value_pattern(Oid type)

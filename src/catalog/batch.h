@@ -43,6 +43,9 @@ extern void etl_batch_insert(const EtlBatch *batch);
 /* The batches of target with a number above after; false: there are none. */
 extern bool etl_batch_range(const char *target, int64 after, EtlBatchRange *range);
 
+/* The last batch of target that was loaded before a moment; 0: none. */
+extern int64 etl_batch_before(const char *target, TimestampTz moment);
+
 /* The batches of an extract that reach a cursor value: the first of them and the earliest moment of loading. */
 typedef struct EtlBatchReach
 {

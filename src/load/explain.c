@@ -15,6 +15,7 @@
 #include "load/target.h"
 #include "load/write.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
@@ -61,6 +62,10 @@ describe_whole(const EtlPlan *plan, const EtlInput *input)
 						input->reason ? input->reason : "");
 	if (reason == NULL || input->in_expression)
 		reason = input->reason;
+	if (plan->task->read_window != NULL && !input->is_kept && !input->is_special && !input->in_view)
+		return psprintf("-- %s: the batches of the last %s are read; %s.", input->name,
+						DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(plan->task->read_window))),
+						reason);
 	return psprintf("-- %s: read whole; %s.", input->name, reason);
 }
 

@@ -11,6 +11,8 @@
 #include "load/target.h"
 #include "load/touch.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
 
 /* follows_deletes says whether rows of the target go when what they were made of goes. */
 static bool
@@ -151,6 +153,9 @@ etl_increment_read(const EtlPlan *plan, bool is_full, bool is_dry)
 	increment->kind = etl_increment_kind(plan);
 	increment->position = palloc0(sizeof(EtlPosition) * Max(list_length(plan->compile->inputs), 1));
 	read_all(increment, is_dry);
+	for (int i = 0; i < list_length(plan->compile->inputs) && !is_full; i++)
+		increment->is_recent = increment->is_recent ||
+							   (increment->kind == ETL_INCREMENT_WHOLE && increment->position[i].was_read);
 	if (is_full && increment->kind != ETL_INCREMENT_WHOLE)
 	{
 		increment->kind = ETL_INCREMENT_WHOLE;
@@ -236,6 +241,21 @@ rows_query(EtlIncrement *increment)
 	return sql.data;
 }
 
+/* limit_recent leaves out of a raw input what was loaded longer ago than read_window. */
+static void
+limit_recent(EtlInput *input, const EtlPosition *position, const Interval *window)
+{
+	TimestampTz since = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()), IntervalPGetDatum(window)));
+	int64 after = etl_batch_before(input->name, since);
+	EtlBatchRange range;
+
+	memset(&range, 0, sizeof(range));
+	if (!etl_batch_range(input->name, after, &range))
+		range.last = Max(after, position->range.last);
+	etl_compile_narrow(input, after, &range);
+}
+
 /* whole_query returns the query as it is, raw drivers up to where the run goes. */
 static char *
 whole_query(const EtlIncrement *increment)
@@ -249,7 +269,10 @@ whole_query(const EtlIncrement *increment)
 		EtlInput *input = lfirst(cell);
 		const EtlPosition *position = &increment->position[i++];
 
-		if (position->is_driver && !input->is_kept)
+		if (increment->plan->task->read_window != NULL && increment->is_recent && !input->is_kept && !input->is_special &&
+			!input->in_view)
+			limit_recent(input, position, increment->plan->task->read_window);
+		else if (position->is_driver && !input->is_kept)
 			limit_raw(input, position, false);
 	}
 	if (increment->plan->n_key > 0)

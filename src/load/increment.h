@@ -40,6 +40,7 @@ typedef struct EtlIncrement
 	const EtlPlan *plan;
 	EtlIncrementKind kind;
 	EtlPosition *position;
+	bool is_recent;		/* evaluated whole in each run: read_window counts */
 	int n_new;			/* drivers with something new */
 	int64 rows;			/* rows that are new, of all drivers */
 	const char *reason; /* why all is read although it need not be; NULL */

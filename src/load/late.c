@@ -78,7 +78,8 @@ etl_late_before(const EtlPlan *plan, const EtlAttempt *attempt)
 	const EtlColumn *column;
 	char *window;
 
-	if (plan->event_time < 0 || attempt->full_refresh || attempt->is_backfill || attempt->takes_late)
+	if (plan->event_time < 0 || attempt->full_refresh || attempt->is_backfill || attempt->takes_late ||
+		policy_of(plan->task) == ETL_LATE_ACCEPT)
 		return NULL;
 	column = &plan->columns.column[plan->event_time];
 	window = plan->task->late_window

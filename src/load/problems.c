@@ -175,12 +175,13 @@ etl_load_problems(const EtlTask *task)
 		problems = etl_problem_add(
 			problems, true, psprintf("Mode append would add all rows again at each run: %s.", plan->compile->reason),
 			"Use mode => 'merge' with a key, or mode => 'replace'.");
-	else if (plan->compile->reason != NULL && plan->mode != ETL_MODE_REPLACE)
+	else if (plan->compile->reason != NULL && plan->mode != ETL_MODE_REPLACE && task->read_window == NULL &&
+			 task->incremental == NULL)
 		problems = etl_problem_add(
 			problems, false,
 			psprintf("Each run reads all batches of %s: %s.", ((EtlInput *) linitial(plan->compile->inputs))->name,
 					 plan->compile->reason),
 			"This is correct but takes longer as the raw table grows; load each raw table by itself and"
-			" join the results.");
+			" join the results, or say incremental => 'full', or read_window => interval to read the last batches only.");
 	return problems;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine waiting extract large load memory http files kafka demo (default: all)
+#   test/bench/run.sh [PART...]    parts: engine waiting extract large load star memory http files kafka demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -8,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load memory http files kafka demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load star memory http files kafka demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -89,6 +89,89 @@ part_load() {
 	for shape in random recent spread; do
 		load_shape $shape
 	done
+}
+
+# task_seconds PIPELINE TASK prints how long the last attempt of a task took.
+task_seconds() {
+	query -c "SELECT round(extract(epoch FROM ended_at - started_at)::numeric, 3) FROM etl.task_run JOIN etl.run USING (run_id)
+		JOIN etl.pipeline AS p USING (pipeline_id) WHERE p.name = '$1' AND task = '$2' ORDER BY task_run_id DESC LIMIT 1"
+}
+
+# ratio_line NAME LIMIT PLAIN... / OURS... prints the median of the ratios of pairs.
+ratio_line() {
+	local name=$1 limit=$2 n i ratio=()
+	shift 2
+	n=$(($# / 2))
+	for ((i = 1; i <= n; i++)); do
+		ratio+=("$(awk -v a="${!i}" -v b="$(eval echo "\${$((n + i))}")" 'BEGIN { printf "%.2f", b / a }')")
+	done
+	line "$name: ratio (${ratio[*]})" "$(median "${ratio[@]}")" "$limit"
+}
+
+# star_merge measures the load of a delta into a fact that an aggregate follows, and then the same delta again.
+star_merge() {
+	local plain=() ours=() again_plain=() again_ours=() i written
+	for ((i = 0; i < ROUNDS; i++)); do
+		query -v target=fact_plain -f "$BENCH/star_target.sql" >/dev/null 2>&1
+		plain+=("$(seconds_of "$(cat "$BENCH/load_plain.sql")")")
+		again_plain+=("$(seconds_of "$(cat "$BENCH/load_plain.sql")")")
+		query -c "DROP TABLE dw.fact_plain" >/dev/null
+		query -v target=fact -f "$BENCH/star_target.sql" >/dev/null 2>&1
+		query -f "$BENCH/star_task.sql" >/dev/null
+		seconds_of "SELECT etl.run_pipeline('load')" >/dev/null
+		ours+=("$(task_seconds load fact)")
+		line "  aggregate after it, seconds" "$(task_seconds load daily)" ""
+		written=$(query -c "SELECT pg_stat_force_next_flush(); SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'fact'" | tail -n 1)
+		seconds_of "SELECT etl.run_pipeline('load', tasks => '{fact}', full_refresh => true)" >/dev/null
+		again_ours+=("$(task_seconds load fact)")
+		written=$(($(query -c "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'fact'") - written))
+		query -c "SELECT etl.drop_pipeline('load')" -c "DROP TABLE dw.fact, dw.daily" >/dev/null
+	done
+	line "1M rows into 5M, index and aggregate: plain MERGE, seconds" "$(median "${plain[@]}")" ""
+	line "1M rows into 5M, index and aggregate: load, seconds" "$(median "${ours[@]}")" ""
+	ratio_line "1M rows into 5M, index and aggregate" "at most 0.5" "${plain[@]}" "${ours[@]}"
+	ratio_line "the same again, nothing changes" "at most 0.3" "${again_plain[@]}" "${again_ours[@]}"
+	line "the same again: rows of the target written" "$written" "0"
+}
+
+# star_append measures new keys only against COPY of the same rows.
+star_append() {
+	local plain=() ours=() i
+	query -c "DELETE FROM src.delta" -c "INSERT INTO src.delta SELECT * FROM src.fresh" -c "SET client_min_messages = warning" \
+		-c "SELECT etl.drop_pipeline('extract')" -c "DROP TABLE raw.delta" -c "SELECT etl.create_pipeline('extract')" \
+		-c "SELECT etl.add_extract('extract', 'delta', source => 'src.delta', target => 'raw.delta')" \
+		-c "SELECT etl.run_pipeline('extract')" -c "COPY (SELECT * FROM src.delta) TO '$WORK/bench/delta.csv'" >/dev/null 2>&1
+	for ((i = 0; i < ROUNDS; i++)); do
+		query -v target=fact_plain -f "$BENCH/star_target.sql" >/dev/null 2>&1
+		plain+=("$(seconds_of "COPY dw.fact_plain FROM '$WORK/bench/delta.csv'")")
+		query -c "DROP TABLE dw.fact_plain" >/dev/null
+		query -v target=fact -f "$BENCH/star_target.sql" >/dev/null 2>&1
+		query -c "SELECT etl.create_pipeline('load')" -c "SELECT etl.add_load('load', 'fact', target => 'dw.fact', key => '{order_id}',
+			query => 'SELECT order_id, customer_id, amount, currency, status, created_at FROM raw.delta')" >/dev/null
+		seconds_of "SELECT etl.run_pipeline('load')" >/dev/null
+		ours+=("$(task_seconds load fact)")
+		query -c "SELECT etl.drop_pipeline('load')" -c "DROP TABLE dw.fact" >/dev/null
+	done
+	line "1M new rows into 5M: COPY, seconds" "$(median "${plain[@]}")" ""
+	line "1M new rows into 5M: load in mode merge, seconds" "$(median "${ours[@]}")" ""
+	ratio_line "1M new rows into 5M" "at most 1.1" "${plain[@]}" "${ours[@]}"
+}
+
+# star_late measures corrections of a few facts on many days.
+star_late() {
+	query -f "$BENCH/star_late.sql" >/dev/null 2>&1
+	seconds_of "SELECT etl.run_pipeline('late')" >/dev/null
+	line "100 facts of 30 days in 10M corrected: load, seconds" "$(task_seconds late fact)" ""
+	line "100 facts of 30 days in 10M corrected: aggregate, seconds" "$(task_seconds late daily)" "under 1"
+	line "groups touched" "$(query -c "SELECT details ->> 'groups_touched' FROM etl.task_run WHERE task = 'daily' ORDER BY task_run_id DESC LIMIT 1")" "30"
+	query -c "SELECT etl.drop_pipeline('late')" -c "DROP TABLE dw.fact, dw.daily" >/dev/null
+}
+
+part_star() {
+	query -f "$BENCH/star_setup.sql" >/dev/null 2>&1
+	star_merge
+	star_append
+	star_late
 }
 
 # ticks_of prints the processor time that a process has used, in ticks.
