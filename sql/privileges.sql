@@ -208,6 +208,25 @@ SELECT count(*) FROM priv.target;
 SELECT started_at > '2020-01-01' FROM etl.run_status ORDER BY run_id DESC LIMIT 1;
 RESET ROLE;
 
+-- Changes of what a task keeps are told to tasks of the same owner only: their expressions are evaluated with his rights.
+SET ROLE priv_owner;
+SELECT etl.add_aggregate('priv', 'sums', 'SELECT v, count(*) AS n FROM priv.target GROUP BY v', 'priv.sums', '{v}') > 0;
+SELECT etl.run_pipeline('priv', params => '{"mode": "owner"}') > 0;
+RESET ROLE;
+GRANT SELECT ON priv.target TO priv_other;
+CREATE SCHEMA priv2 AUTHORIZATION priv_other;
+SET ROLE priv_other;
+SELECT etl.create_pipeline('spy') > 0;
+SELECT etl.add_aggregate('spy', 'sums', 'SELECT v, count(*) AS n FROM priv.target GROUP BY v', 'priv2.sums', '{v}') > 0;
+SELECT line FROM etl.explain_task('spy', 'sums') AS line WHERE line ~ '^-- (priv|No)';
+SELECT count(*) FROM etl.change_log;
+RESET ROLE;
+SELECT log_id FROM etl.change_log LIMIT 1 \gset
+SET ROLE priv_other;
+SELECT pg_temp.refused('SELECT * FROM etl.changed_' || :log_id) ~ '^42501';
+SELECT pg_temp.refused(format('SELECT etl.accept_late(%s)', :run));
+RESET ROLE;
+SELECT etl.drop_pipeline('spy');
 -- All functions. None has more rights than its caller; a new one needs a line above.
 SELECT string_agg(DISTINCT proname, ', ' ORDER BY proname) FROM pg_proc
 WHERE pronamespace = 'etl'::regnamespace AND NOT prosecdef GROUP BY left(proname, 1) ORDER BY 1;
@@ -220,5 +239,5 @@ SELECT etl.drop_alert_route('priv route');
 SELECT etl.drop_pipeline('escape');
 REVOKE USAGE ON SCHEMA etl FROM priv_owner, priv_other;
 SET client_min_messages = error;
-DROP SCHEMA priv, priv_secret CASCADE;
+DROP SCHEMA priv, priv2, priv_secret CASCADE;
 DROP ROLE priv_member, priv_owner, priv_other, priv_nobody;

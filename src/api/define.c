@@ -216,12 +216,21 @@ check_common(const EtlTask *task)
 {
 	static const char *const rules[] = {"all_success", "all_done", "one_failed", "none_failed", "always", NULL};
 	static const char *const failures[] = {"fail", "use_last", NULL};
+	static const char *const incrementals[] = {"auto", "required", "full", NULL};
+	static const char *const late_policies[] = {"quarantine", "reject", "accept", NULL};
 
 	if (strlen(task->name) > 128)
 		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG), errmsg("the name of the task is too long"),
 						errdetail("It has %d bytes.", (int) strlen(task->name)), errhint("Use at most 128.")));
 	etl_define_choice("trigger_rule", task->trigger_rule, rules);
 	etl_define_choice("on_failure", task->on_failure, failures);
+	if (task->incremental != NULL)
+		etl_define_choice("incremental", task->incremental, incrementals);
+	if (task->late_policy != NULL)
+		etl_define_choice("late_policy", task->late_policy, late_policies);
+	check_interval("late_window", task->late_window, true, 36500);
+	check_interval("read_window", task->read_window, true, 36500);
+	check_interval("keep_undo", task->keep_undo, true, 3650);
 	check_interval("timeout", task->timeout, true, 365);
 	check_interval("lag", task->lag, false, 3650);
 	if (task->n_retry_delays > MAX_RETRIES)

@@ -243,12 +243,37 @@ etl_change_old_rows(const EtlChange *change)
 	return sql.data;
 }
 
-/* etl_change_new_rows reads the rows that were written from the target, found by their key: triggers and defaults count. */
+/*
+ * has_values says whether the table of changes holds the values that the target has now in all columns that somebody wants:
+ * not those that triggers and defaults make, nor those of rows that were only marked.
+ */
+static bool
+has_values(const EtlChange *change)
+{
+	const EtlPlan *plan = change->plan;
+	int number = -1;
+
+	if (plan->has_row_triggers || plan->on_delete == ETL_ON_DELETE_MARK)
+		return false;
+	while ((number = bms_next_member(change->old, number)) >= 0)
+	{
+		int i = etl_query_column(&plan->columns, get_attname(plan->target, (AttrNumber) number, false));
+
+		if (i < 0)
+			return false;
+	}
+	return true;
+}
+
+/* etl_change_new_rows reads what was written from the target, found by its key, where the changes do not tell. */
 char *
 etl_change_new_rows(const EtlChange *change)
 {
 	StringInfoData sql;
 
+	if (has_values(change))
+		return psprintf("(SELECT c.* FROM %s AS c WHERE c._etl_op IN ('%c', '%c'))", change->table, ETL_CHANGE_INSERT,
+						ETL_CHANGE_UPDATE);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "(SELECT t.* FROM %s AS d JOIN %s AS t ON %s WHERE d._etl_op IN ('%c', '%c', '%c'))",
 					 change->table, change->plan->target_name, etl_change_match(change->plan), ETL_CHANGE_INSERT,

@@ -50,7 +50,7 @@ extern char *etl_change_match(const EtlPlan *plan);
 /* A query for one end of the range of the first key column; NULL: bounds would not help or are not exact. */
 extern char *etl_change_bound(const EtlPlan *plan, const char *table, bool is_highest);
 
-/* FROM items with the changed rows as they were, and as they are: only the columns in change->old, or of the plan. */
+/* FROM items with the changed rows as they were, and as they are: the columns in change->old and of the key. */
 extern char *etl_change_old_rows(const EtlChange *change);
 extern char *etl_change_new_rows(const EtlChange *change);
 

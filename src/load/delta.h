@@ -23,6 +23,7 @@ typedef struct EtlDelta
 	int64 rows;	 /* in table */
 	int64 read;	 /* rows that the query returned */
 	bool is_read_known; /* the number of rows that are read is known otherwise */
+	bool images_are_needed; /* somebody wants to know what changes */
 	Bitmapset *old; /* numbers of the columns of the target whose old values somebody wants to know */
 	List *temporary; /* names of tables to drop in the end */
 	EtlImages images; /* of what was changed; set by etl_apply_run */

@@ -12,6 +12,7 @@
 #include "load/apply.h"
 #include "load/capture.h"
 #include "load/delta.h"
+#include "load/fresh.h"
 #include "load/increment.h"
 #include "load/late.h"
 #include "load/load.h"
@@ -146,10 +147,8 @@ make_delta(EtlAttempt *attempt, EtlIncrement *increment)
 
 /* apply brings a filled delta into the target and tells those who follow it. */
 static void
-apply(EtlDelta *delta)
+apply(EtlDelta *delta, EtlCapture *capture)
 {
-	EtlCapture *capture = etl_capture_open(delta->plan);
-
 	delta->old = etl_capture_columns(capture);
 	ETL_FAULT("before_merge");
 	etl_apply_run(delta);
@@ -171,6 +170,7 @@ etl_load_run(EtlAttempt *attempt)
 {
 	EtlPlan *plan = etl_target_plan(attempt->task);
 	EtlIncrement *increment;
+	EtlCapture *capture;
 	EtlDelta *delta;
 	int level;
 
@@ -185,10 +185,15 @@ etl_load_run(EtlAttempt *attempt)
 	set_limits();
 	delta = make_delta(attempt, increment);
 	etl_markers_collect(delta);
-	etl_delta_fill(delta);
+	capture = etl_capture_open(plan);
+	delta->images_are_needed = capture != NULL;
+	if (!etl_fresh_may(delta, increment) || !etl_fresh_run(delta, increment))
+	{
+		etl_delta_fill(delta);
+		if (is_needed(delta))
+			apply(delta, capture);
+	}
 	attempt->counts.read = delta->is_read_known ? increment->rows : delta->read;
-	if (is_needed(delta))
-		apply(delta);
 	AtEOXact_GUC(true, level);
 	etl_statistics_refresh(plan->target, attempt->counts.inserted + attempt->counts.updated + attempt->counts.deleted);
 	etl_delta_end(delta);

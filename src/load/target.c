@@ -7,6 +7,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_am_d.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
@@ -184,7 +185,7 @@ etl_target_match(EtlPlan *plan, Oid target)
 	plan->target = target;
 	plan->target_name = etl_lineage_name(target);
 	check_kind(relation);
-	plan->has_row_triggers = relation->trigdesc != NULL && (relation->trigdesc->trig_update_before_row ||
+	plan->has_row_triggers = relation->trigdesc != NULL && (relation->trigdesc->trig_insert_before_row || relation->trigdesc->trig_update_before_row ||
 															relation->trigdesc->trig_delete_before_row);
 	for (int i = 0; i < plan->columns.n; i++)
 	{
@@ -273,4 +274,26 @@ etl_target_has_unique_key(Oid relation, const EtlNames *key)
 	}
 	relation_close(table, AccessShareLock);
 	return found && key->n > 0;
+}
+
+/* etl_target_leads_index looks for a btree index. */
+bool
+etl_target_leads_index(Oid relation, const char *column)
+{
+	Relation table = relation_open(relation, AccessShareLock);
+	AttrNumber wanted = get_attnum(relation, column);
+	bool found = false;
+	ListCell *cell;
+
+	foreach (cell, RelationGetIndexList(table))
+	{
+		Relation index = relation_open(lfirst_oid(cell), AccessShareLock);
+
+		found = found || (index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
+						  heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL) &&
+						  index->rd_index->indkey.values[0] == wanted);
+		relation_close(index, AccessShareLock);
+	}
+	relation_close(table, AccessShareLock);
+	return found;
 }

@@ -19,6 +19,9 @@ extern EtlPlan *etl_target_plan(const EtlTask *task);
 /* Checks that the target can take the columns of the plan and fills in what it makes of them. */
 extern void etl_target_match(EtlPlan *plan, Oid target);
 
+/* Whether a valid index begins with the column. */
+extern bool etl_target_leads_index(Oid relation, const char *column);
+
 /* Waits for other loads of the same target; held until the end of the transaction. */
 extern void etl_target_lock(Oid target);
 

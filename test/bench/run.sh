@@ -93,7 +93,7 @@ part_load() {
 
 # task_seconds PIPELINE TASK prints how long the last attempt of a task took.
 task_seconds() {
-	query -c "SELECT round(extract(epoch FROM ended_at - started_at)::numeric, 3) FROM etl.task_run JOIN etl.run USING (run_id)
+	query -c "SELECT round(extract(epoch FROM t.ended_at - t.started_at)::numeric, 3) FROM etl.task_run AS t JOIN etl.run USING (run_id)
 		JOIN etl.pipeline AS p USING (pipeline_id) WHERE p.name = '$1' AND task = '$2' ORDER BY task_run_id DESC LIMIT 1"
 }
 
