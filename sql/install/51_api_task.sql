@@ -28,7 +28,7 @@ CREATE FUNCTION etl.add_load(
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_load';
-COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (one SELECT) into target, which is created when missing. mode: merge (default: insert new keys, update changed rows), insert_only (insert new keys), append, or replace. order_by: output columns that tell which version of a key is the latest. on_delete: what becomes of rows that the source has deleted: ignore (default), delete or mark.';
+COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (one SELECT) into target, which is created when missing. mode: merge (default: insert new keys, update changed rows), insert_only (insert new keys), append, or replace. order_by: output columns that tell which version of a key is the latest. on_delete: what becomes of rows that the source has deleted: ignore (default), delete or mark. update_columns, ignore_null_columns: partial updates. event_time, late_window, late_policy: facts that come late. incremental: auto, required or full.';
 
 CREATE FUNCTION etl.add_aggregate(
   pipeline text, name text, query text, target text, key text[],
@@ -39,7 +39,7 @@ CREATE FUNCTION etl.add_aggregate(
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_aggregate';
-COMMENT ON FUNCTION etl.add_aggregate IS 'Adds a task that keeps target equal to query (one SELECT, usually with GROUP BY): changed groups are updated, new ones inserted, vanished ones deleted, unchanged ones not touched.';
+COMMENT ON FUNCTION etl.add_aggregate IS 'Adds a task that keeps target equal to query (one SELECT, usually with GROUP BY): changed groups are updated, new ones inserted, vanished ones deleted, unchanged ones not touched. Only groups that changes of its inputs touch are computed, where these can be followed. late_window with event_time: older groups stay as they are.';
 
 CREATE FUNCTION etl.add_sql(
   pipeline text, name text, command text,
