@@ -21,10 +21,11 @@ static void
 check_task(const EtlTask *task)
 {
 	if (task->owner != GetUserId())
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("late rows of task \"%s\" can be taken only as its owner", task->name),
-						errdetail("It belongs to role \"%s\", with whose rights the target is written.", task->owner_name),
-						errhint("SET ROLE %s first.", quote_identifier(task->owner_name))));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("late rows of task \"%s\" can be taken only as its owner", task->name),
+				 errdetail("It belongs to role \"%s\", with whose rights the target is written.", task->owner_name),
+				 errhint("SET ROLE %s first.", quote_identifier(task->owner_name))));
 }
 
 /* etl.accept_late(run_id) RETURNS bigint */
@@ -39,9 +40,11 @@ etl_accept_late(PG_FUNCTION_ARGS)
 	int64 n = 0;
 
 	if (name == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
-						errdetail("etl.run has no such row, or its history was deleted."),
-						errhint("SELECT run_id FROM etl.quarantine WHERE error_sqlstate = 'ZE016' shows runs with late rows.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
+			 errdetail("etl.run has no such row, or its history was deleted."),
+			 errhint("SELECT run_id FROM etl.quarantine WHERE error_sqlstate = 'ZE016' shows runs with late rows.")));
 	pipeline = etl_pipeline_get(name);
 	tasks = etl_task_list(pipeline->pipeline_id);
 	for (int i = 0; i < tasks.n; i++)

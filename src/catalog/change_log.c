@@ -130,8 +130,8 @@ make(const EtlTask *task, const char *input, const char *form, const char *defin
 	call(psprintf("REVOKE ALL ON %s FROM PUBLIC", table));
 	call(psprintf("GRANT SELECT, INSERT, DELETE ON %s TO %s", table, owner));
 	call(psprintf("COMMENT ON TABLE %s IS %s", table,
-				  quote_literal_cstr(psprintf("Changes of %s that task \"%s\" has to look at; see etl.change_log.", input,
-											  task->name))));
+				  quote_literal_cstr(psprintf("Changes of %s that task \"%s\" has to look at; see etl.change_log.",
+											  input, task->name))));
 	*log = (EtlChangeLog){task->task_id, pstrdup(input), table, strcmp(form, "keys") == 0};
 	return log;
 }
@@ -156,7 +156,8 @@ List *
 etl_change_log_followers(const char *input, Oid owner)
 {
 	static EtlStatement statement = {
-		.sql = "SELECT " LOG_COLUMNS ", to_jsonb(r) AS definition FROM etl.change_log AS l JOIN etl.task AS r USING (task_id)"
+		.sql = "SELECT " LOG_COLUMNS
+			   ", to_jsonb(r) AS definition FROM etl.change_log AS l JOIN etl.task AS r USING (task_id)"
 			   " JOIN etl.pipeline AS p USING (pipeline_id) JOIN etl.consumed AS c ON c.task_id = l.task_id"
 			   " AND c.input = l.input WHERE l.input = $1 AND r.enabled AND coalesce(r.owner, p.owner) = $2" IS_THERE
 			   " ORDER BY l.log_id",
@@ -185,8 +186,8 @@ etl_change_log_followers(const char *input, Oid owner)
 		MemoryContextSwitchTo(old);
 	}
 	etl_catalog_end(&scope);
-	forboth(cell, followers, definition, definitions)
-		((EtlFollower *) lfirst(cell))->task = etl_task_parse(lfirst(definition));
+	forboth(cell, followers, definition, definitions)((EtlFollower *) lfirst(cell))->task = etl_task_parse(
+		lfirst(definition));
 	return followers;
 }
 

@@ -71,7 +71,8 @@ etl_quarantine_late(int64 task_id, int64 run_id, int64 *after, int limit)
 {
 	static EtlStatement statement = {
 		.sql = "SELECT jsonb_agg(q.row_data) AS rows, max(q.quarantine_id) AS last FROM (SELECT row_data, quarantine_id"
-			   " FROM etl.quarantine WHERE task_id = $1 AND run_id = $2 AND quarantine_id > $3 AND error_sqlstate = 'ZE016'"
+			   " FROM etl.quarantine WHERE task_id = $1 AND run_id = $2 AND quarantine_id > $3 AND error_sqlstate = "
+			   "'ZE016'"
 			   " ORDER BY quarantine_id LIMIT $4) AS q",
 		.nargs = 4,
 		.argtype = {INT8OID, INT8OID, INT8OID, INT4OID},

@@ -248,7 +248,7 @@ delays_argument(const EtlTask *task, char *null)
 	"priority, owner, tags, description, enabled, search_path, reads, writes, retry_on, on_failure, pool, "            \
 	"pool_slots, "                                                                                                     \
 	"chunk_interval, slices, snapshot_group, reader, null_cursor, zero_dates, deletes, delete_scope, max_delete_pct, " \
-	"schema_drift, reconcile, on_delete, on_error, file_changed, update_columns, ignore_null_columns, track, "            \
+	"schema_drift, reconcile, on_delete, on_error, file_changed, update_columns, ignore_null_columns, track, "         \
 	"surrogate_key, dimension_keys, incremental, read_window, event_time, late_window, late_policy, keep_undo"
 #define TASK_PARAMETERS                                                                                                \
 	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \

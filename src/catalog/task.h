@@ -32,9 +32,9 @@ extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, 
 	"r.columns, r.chunk_rows, r.chunk_interval, r.slices, r.snapshot_group, r.reader, r.null_cursor, r.zero_dates, "   \
 	"r.on_error, r.file_changed, "                                                                                     \
 	"r.deletes, r.delete_scope, coalesce(r.max_delete_pct, -1)::float8 AS max_delete_pct, r.schema_drift, "            \
-	"coalesce(r.reconcile, false) AS reconcile, r.on_delete, r.update_columns, r.ignore_null_columns, r.track, "         \
-	"r.surrogate_key, r.dimension_keys, r.incremental, r.read_window, r.event_time, r.late_window, r.late_policy, "     \
-	"r.keep_undo, r.query, r.key, r.mode, r.order_by, r.command, "          \
+	"coalesce(r.reconcile, false) AS reconcile, r.on_delete, r.update_columns, r.ignore_null_columns, r.track, "       \
+	"r.surrogate_key, r.dimension_keys, r.incremental, r.read_window, r.event_time, r.late_window, r.late_policy, "    \
+	"r.keep_undo, r.query, r.key, r.mode, r.order_by, r.command, "                                                     \
 	"r.check_type, r.expression, r.warn, "                                                                             \
 	"r.fail, r.gate, r.depends_on, r.retry_delays, r.retry_on, coalesce(r.on_failure, 'fail') AS on_failure, "         \
 	"r.timeout, coalesce(r.trigger_rule, 'all_success') AS "                                                           \

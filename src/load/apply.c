@@ -228,8 +228,8 @@ add_gone(Apply *apply)
 static Kinds
 count_kinds(const Apply *apply)
 {
-	static const char ops[] = {ETL_CHANGE_INSERT, ETL_CHANGE_UPDATE, ETL_CHANGE_MARK, ETL_CHANGE_DELETE,
-							   ETL_CHANGE_STALE, ETL_CHANGE_LATE};
+	static const char ops[] = {ETL_CHANGE_INSERT, ETL_CHANGE_UPDATE, ETL_CHANGE_MARK,
+							   ETL_CHANGE_DELETE, ETL_CHANGE_STALE,	 ETL_CHANGE_LATE};
 	Kinds kinds = {0};
 	StringInfoData sql;
 	char *counts;
@@ -240,7 +240,8 @@ count_kinds(const Apply *apply)
 		appendStringInfo(&sql, ", pg_catalog.count(*) FILTER (WHERE _etl_op = '%c')", ops[i]);
 	appendStringInfo(&sql, ") FROM %s", apply->change.table);
 	counts = etl_sql_text(sql.data);
-	if (sscanf(counts, INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT,
+	if (sscanf(counts,
+			   INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT,
 			   &kinds.insert, &kinds.update, &kinds.mark, &kinds.delete, &kinds.stale, &kinds.late) != lengthof(ops))
 		elog(ERROR, "counts of changes are not readable: %s", counts);
 	return kinds;
@@ -255,8 +256,8 @@ check_written(const Apply *apply, const char *what, int64 expected, int64 writte
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("rows of target %s were changed by somebody else during the load", apply->delta->plan->target_name),
-			 errdetail("Of " INT64_FORMAT " rows to be %s, " INT64_FORMAT " were as they had been read.", expected, what,
-					   written),
+			 errdetail("Of " INT64_FORMAT " rows to be %s, " INT64_FORMAT " were as they had been read.", expected,
+					   what, written),
 			 errhint("The task is repeated by its retry_delays; nothing else has to be done.")));
 }
 
@@ -376,8 +377,11 @@ etl_apply_run(EtlDelta *delta)
 	const EtlPlan *plan = delta->plan;
 	Apply apply = {.delta = delta, .source = {.table = delta->table}};
 
-	apply.change = (EtlChange){
-		.plan = plan, .table = etl_delta_temporary(delta, "change"), .source = delta->table, .gone = delta->gone, .old = delta->old};
+	apply.change = (EtlChange){.plan = plan,
+							   .table = etl_delta_temporary(delta, "change"),
+							   .source = delta->table,
+							   .gone = delta->gone,
+							   .old = delta->old};
 	add_text(&apply, etl_delta_statement(plan, delta->query, delta->table));
 	if (plan->n_key > 0)
 		apply_keyed(&apply);

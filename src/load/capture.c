@@ -200,8 +200,7 @@ keys_query(const Write *write)
 		append_rows(&sql, target, write->follower->columns, images->old_rows);
 	}
 	etl_touch_project(write->follower->plan, compile->query);
-	etl_compile_replace(input,
-						etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql.data)), sql.data));
+	etl_compile_replace(input, etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql.data)), sql.data));
 	return etl_compile_sql(compile);
 }
 
@@ -217,7 +216,8 @@ write_keys(Write *write)
 	initStringInfo(&names);
 	for (int i = 0; i < plan->n_key; i++)
 		appendStringInfo(&names, ", %s", etl_plan_key(plan, i)->quoted);
-	statement = psprintf("INSERT INTO %s (_etl_batch%s) SELECT " INT64_FORMAT "%s FROM (SELECT DISTINCT %s FROM (%s) AS q) AS k",
+	statement = psprintf("INSERT INTO %s (_etl_batch%s) SELECT " INT64_FORMAT
+						 "%s FROM (SELECT DISTINCT %s FROM (%s) AS q) AS k",
 						 write->follower->follower->log.table, names.data, write->batch_id, names.data,
 						 names.data + strlen(", "), keys_query(write));
 	level = etl_attempt_author_path(write->follower->follower->task);
@@ -244,10 +244,10 @@ write_image(Write *write, const char *rows, bool is_old)
 	while (is_old && (number = bms_next_member(write->follower->columns, number)) >= 0)
 	{
 		appendStringInfo(&names, ", _etl_o%d", number);
-		appendStringInfo(&values, ", x.%s",
-						 quote_identifier(get_attname(plan->target, (AttrNumber) number, false)));
+		appendStringInfo(&values, ", x.%s", quote_identifier(get_attname(plan->target, (AttrNumber) number, false)));
 	}
-	write->rows += etl_dml_run(psprintf("INSERT INTO %s (_etl_batch, _etl_old%s) SELECT " INT64_FORMAT ", %s%s FROM %s AS x",
+	write->rows += etl_dml_run(psprintf("INSERT INTO %s (_etl_batch, _etl_old%s) SELECT " INT64_FORMAT
+										", %s%s FROM %s AS x",
 										write->follower->follower->log.table, names.data, write->batch_id,
 										is_old ? "true" : "false", values.data, rows))
 					   .inserted;

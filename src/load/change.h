@@ -20,7 +20,7 @@
 
 #define ETL_CHANGE_INSERT 'i'
 #define ETL_CHANGE_UPDATE 'u'
-#define ETL_CHANGE_MARK 'm'	 /* deleted in the source: noted in ETL_DELETED_AT */
+#define ETL_CHANGE_MARK 'm' /* deleted in the source: noted in ETL_DELETED_AT */
 #define ETL_CHANGE_DELETE 'd'
 #define ETL_CHANGE_LATE 'l'	 /* would change the target, but its event time lies too far back */
 #define ETL_CHANGE_STALE 's' /* older than the row of the target, by order_by: nothing happens */
@@ -28,14 +28,14 @@
 typedef struct EtlChange
 {
 	const EtlPlan *plan;
-	const char *table;	 /* pg_temp.etl_change_<attempt> */
-	const char *source;	 /* table of the delta */
-	const char *lowest;	 /* range of the first key column in the delta as literals, or NULL */
+	const char *table;	/* pg_temp.etl_change_<attempt> */
+	const char *source; /* table of the delta */
+	const char *lowest; /* range of the first key column in the delta as literals, or NULL */
 	const char *highest;
-	bool is_guarded;  /* order_by protects newer rows */
-	const char *gone; /* table of delete markers, or NULL */
+	bool is_guarded;		 /* order_by protects newer rows */
+	const char *gone;		 /* table of delete markers, or NULL */
 	const char *late_before; /* literal before which the event time is late; NULL: no row is */
-	Bitmapset *old;	 /* numbers of the target's columns whose old values are kept */
+	Bitmapset *old;			 /* numbers of the target's columns whose old values are kept */
 } EtlChange;
 
 /* The statement that makes the table from the delta. */

@@ -32,8 +32,8 @@ typedef enum EtlRows
 typedef struct EtlInput
 {
 	Oid relation;
-	char *name;			 /* schema-qualified and quoted */
-	bool is_kept;		 /* kept by another task, and not a raw table; its rows are told apart by: */
+	char *name;	  /* schema-qualified and quoted */
+	bool is_kept; /* kept by another task, and not a raw table; its rows are told apart by: */
 	EtlNames key;
 	const char *reason;	 /* why it is read whole; NULL: it can be narrowed */
 	bool in_expression;	 /* inside a subquery expression (EXISTS, IN, scalar): always read whole */

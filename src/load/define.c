@@ -39,10 +39,10 @@ check_window(const EtlTask *task, const EtlPlan *plan)
 						errdetail("In the other modes rows that are not read would be deleted, or added twice."),
 						errhint("Use mode => 'merge' with a key, or leave read_window out.")));
 	if (plan->on_delete != ETL_ON_DELETE_IGNORE)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("read_window does not fit on_delete => '%s'",
-																		 task->on_delete),
-						errdetail("Rows that are not read would count as deleted."),
-						errhint("Leave one of them out.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("read_window does not fit on_delete => '%s'", task->on_delete),
+				 errdetail("Rows that are not read would count as deleted."), errhint("Leave one of them out.")));
 }
 
 /* check_required refuses a query that cannot be read incrementally, where that was asked for. */
@@ -68,11 +68,13 @@ check_required(const EtlTask *task, const EtlPlan *plan)
 	}
 	if (reason == NULL)
 		return;
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("query cannot be read incrementally"),
-					errdetail("Changes cannot be followed: %s.", reason),
-					errhint("Use incremental => 'full' to evaluate it whole in each run%s, or split the query into a task that"
-							" can be read incrementally and one that joins or aggregates its result.",
-							task->kind == ETL_TASK_LOAD ? ", or read_window => interval to evaluate the last batches only" : "")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("query cannot be read incrementally"),
+		 errdetail("Changes cannot be followed: %s.", reason),
+		 errhint("Use incremental => 'full' to evaluate it whole in each run%s, or split the query into a task that"
+				 " can be read incrementally and one that joins or aggregates its result.",
+				 task->kind == ETL_TASK_LOAD ? ", or read_window => interval to evaluate the last batches only" : "")));
 }
 
 /* etl_load_define checks a definition, resolves its target and notes what it reads and writes. */

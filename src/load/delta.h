@@ -14,19 +14,19 @@ typedef struct EtlDelta
 {
 	EtlAttempt *attempt;
 	const EtlPlan *plan;
-	char *query; /* compiled SQL */
-	char *table; /* pg_temp.etl_delta_<attempt> */
-	char *gone;	 /* table of the delete markers, see markers.h; NULL: there are none, or they are ignored */
+	char *query;		 /* compiled SQL */
+	char *table;		 /* pg_temp.etl_delta_<attempt> */
+	char *gone;			 /* table of the delete markers, see markers.h; NULL: there are none, or they are ignored */
 	const char *touched; /* table of keys: rows of the target with one of them and none in the delta go; NULL: none */
 	bool knows_late;	 /* rows may be late: this is not the first load of the target */
 	bool is_complete;	 /* rows of the target that the delta does not have go */
-	int64 rows;	 /* in table */
-	int64 read;	 /* rows that the query returned */
-	bool is_read_known; /* the number of rows that are read is known otherwise */
+	int64 rows;			 /* in table */
+	int64 read;			 /* rows that the query returned */
+	bool is_read_known;	 /* the number of rows that are read is known otherwise */
 	bool images_are_needed; /* somebody wants to know what changes */
-	Bitmapset *old; /* numbers of the columns of the target whose old values somebody wants to know */
-	List *temporary; /* names of tables to drop in the end */
-	EtlImages images; /* of what was changed; set by etl_apply_run */
+	Bitmapset *old;			/* numbers of the columns of the target whose old values somebody wants to know */
+	List *temporary;		/* names of tables to drop in the end */
+	EtlImages images;		/* of what was changed; set by etl_apply_run */
 } EtlDelta;
 
 /* A delta of this attempt from the rows of a query; nothing is executed. */

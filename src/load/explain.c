@@ -146,9 +146,11 @@ add_keyed(List *lines, const EtlPlan *plan, EtlIncrementKind kind)
 										etl_plan_key(plan, 0)->quoted));
 	lines = add_lines(lines, psprintf("%s;", etl_change_statement(&change)));
 	if (kind == ETL_INCREMENT_KEYS)
-		lines = add_lines(lines, psprintf("%s;", etl_change_add(&change, op, ", pg_temp.etl_touched AS g",
-																psprintf("%s AND %s", etl_markers_same_key(plan), absent))));
-	else if (plan->mode == ETL_MODE_REPLACE || (plan->on_delete != ETL_ON_DELETE_IGNORE && plan->compile->single == NULL))
+		lines = add_lines(lines,
+						  psprintf("%s;", etl_change_add(&change, op, ", pg_temp.etl_touched AS g",
+														 psprintf("%s AND %s", etl_markers_same_key(plan), absent))));
+	else if (plan->mode == ETL_MODE_REPLACE ||
+			 (plan->on_delete != ETL_ON_DELETE_IGNORE && plan->compile->single == NULL))
 		lines = add_lines(lines, psprintf("%s;", etl_change_add(&change, op, "", absent)));
 	else if (plan->on_delete != ETL_ON_DELETE_IGNORE)
 		lines = add_lines(lines, psprintf("%s;", etl_change_add(&change, op, ", pg_temp.etl_gone AS g",

@@ -63,13 +63,13 @@ lowest_key(const EtlPlan *plan, const EtlPosition *position)
 {
 	const EtlInput *input = plan->compile->single;
 	const char *name = quote_identifier(get_attname(input->relation, key_column(plan, input), false));
-	char *low = etl_sql_text(psprintf("SELECT pg_catalog.min(r.%s)::pg_catalog.text FROM %s AS r WHERE r._etl_batch > "
-									  INT64_FORMAT " AND r._etl_batch <= " INT64_FORMAT
-									  " AND r._etl_loaded_at >= '%s'::pg_catalog.timestamptz",
-									  name, input->name, position->after, position->range.last,
-									  timestamptz_to_str(position->range.loaded_from)));
+	char *low = etl_sql_text(psprintf(
+		"SELECT pg_catalog.min(r.%s)::pg_catalog.text FROM %s AS r WHERE r._etl_batch > " INT64_FORMAT
+		" AND r._etl_batch <= " INT64_FORMAT " AND r._etl_loaded_at >= '%s'::pg_catalog.timestamptz",
+		name, input->name, position->after, position->range.last, timestamptz_to_str(position->range.loaded_from)));
 
-	return low ? psprintf("%s::%s", quote_literal_cstr(low), etl_text_type(etl_plan_key(plan, 0)->target_type, -1)) : NULL;
+	return low ? psprintf("%s::%s", quote_literal_cstr(low), etl_text_type(etl_plan_key(plan, 0)->target_type, -1))
+			   : NULL;
 }
 
 /* insert executes the statement with the search_path of the author, for etl_bisect_try. */
@@ -105,10 +105,10 @@ etl_fresh_run(EtlDelta *delta, const EtlIncrement *increment)
 	int64 found;
 
 	if (low == NULL ||
-		etl_sql_int64(psprintf("SELECT 1 FROM %s AS t WHERE t.%s%s%s LIMIT 1", plan->target_name,
-							   etl_plan_key(plan, 0)->quoted,
-							   etl_text_comparison(etl_plan_key(plan, 0)->target_type, BTGreaterEqualStrategyNumber), low),
-					  &found))
+		etl_sql_int64(
+			psprintf("SELECT 1 FROM %s AS t WHERE t.%s%s%s LIMIT 1", plan->target_name, etl_plan_key(plan, 0)->quoted,
+					 etl_text_comparison(etl_plan_key(plan, 0)->target_type, BTGreaterEqualStrategyNumber), low),
+			&found))
 		return false;
 	fresh.statement = etl_delta_statement(plan, delta->query, plan->target_name);
 	if (etl_bisect_try(insert, &fresh) != NULL)

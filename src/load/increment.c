@@ -269,8 +269,8 @@ whole_query(const EtlIncrement *increment)
 		EtlInput *input = lfirst(cell);
 		const EtlPosition *position = &increment->position[i++];
 
-		if (increment->plan->task->read_window != NULL && increment->is_recent && !input->is_kept && !input->is_special &&
-			!input->in_view)
+		if (increment->plan->task->read_window != NULL && increment->is_recent && !input->is_kept &&
+			!input->is_special && !input->in_view)
 			limit_recent(input, position, increment->plan->task->read_window);
 		else if (position->is_driver && !input->is_kept)
 			limit_raw(input, position, false);
@@ -303,9 +303,10 @@ touched_by(const EtlIncrement *increment, int n)
 		const EtlPosition *position = &increment->position[i];
 
 		if (input->is_kept && (i == n || position->has_old))
-			etl_compile_replace(input,
-								etl_kept_rows(input, position->log, position->after, position->range.last,
-											  i != n ? ETL_KEPT_BOTH : position->has_old ? ETL_KEPT_TOUCHED : ETL_KEPT_NEW));
+			etl_compile_replace(input, etl_kept_rows(input, position->log, position->after, position->range.last,
+													 i != n				 ? ETL_KEPT_BOTH
+													 : position->has_old ? ETL_KEPT_TOUCHED
+																		 : ETL_KEPT_NEW));
 		else if (i == n)
 			etl_compile_narrow(input, position->after, &position->range);
 		i++;
@@ -347,9 +348,9 @@ etl_increment_touched(const EtlIncrement *increment)
 static void
 forget(const EtlPosition *position)
 {
-	(void) etl_sql_exec(psprintf("DELETE FROM %s AS l WHERE l._etl_batch <= " INT64_FORMAT, position->log->table,
-								 position->after),
-						SPI_OK_DELETE);
+	(void) etl_sql_exec(
+		psprintf("DELETE FROM %s AS l WHERE l._etl_batch <= " INT64_FORMAT, position->log->table, position->after),
+		SPI_OK_DELETE);
 	etl_change_log_forget(position->log, position->after);
 }
 

@@ -28,8 +28,8 @@ typedef struct Place
 	bool is_visible;
 	bool allow_distinct;
 	bool is_hidden;
-	List *path; /* of EtlStep */
-	Oid view;	/* whose query this is */
+	List *path;		   /* of EtlStep */
+	Oid view;		   /* whose query this is */
 	bool allow_groups; /* the query may group rows: only whole groups are computed anew */
 } Place;
 
@@ -382,8 +382,8 @@ etl_compile_inspect(Query *query, const EtlTask *task, const char *is_whole, boo
 EtlCompile *
 etl_compile_copy(const EtlCompile *compile)
 {
-	EtlCompile *copy =
-		etl_compile_inspect(copyObject(compile->query), compile->task, compile->is_whole, compile->has_key);
+	EtlCompile *copy = etl_compile_inspect(copyObject(compile->query), compile->task, compile->is_whole,
+										   compile->has_key);
 
 	copy->is_carried = compile->is_carried;
 	return copy;

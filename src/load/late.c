@@ -51,10 +51,11 @@ etl_late_resolve(EtlPlan *plan)
 
 	plan->event_time = -1;
 	if (task->event_time == NULL && (task->late_window != NULL || task->late_policy != NULL))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s needs event_time", task->late_window != NULL ? "late_window" : "late_policy"),
-						errdetail("Without it nobody knows when a row happened."),
-						errhint("Set event_time to a column of the query: %s.", etl_query_column_list(&plan->columns))));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s needs event_time", task->late_window != NULL ? "late_window" : "late_policy"),
+				 errdetail("Without it nobody knows when a row happened."),
+				 errhint("Set event_time to a column of the query: %s.", etl_query_column_list(&plan->columns))));
 	if (task->event_time == NULL)
 		return;
 	plan->event_time = etl_plan_column(plan, "event_time", task->event_time);
@@ -85,10 +86,11 @@ etl_late_before(const EtlPlan *plan, const EtlAttempt *attempt)
 	window = plan->task->late_window
 				 ? DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(plan->task->late_window)))
 				 : DEFAULT_WINDOW;
-	return psprintf("%s::%s", quote_literal_cstr(etl_sql_text(psprintf(
-								  "SELECT (%s::pg_catalog.timestamptz - %s::pg_catalog.interval)::%s::pg_catalog.text",
-								  quote_literal_cstr(timestamptz_to_str(attempt->logical_time)),
-								  quote_literal_cstr(window), format_type_be_qualified(column->type)))),
+	return psprintf("%s::%s",
+					quote_literal_cstr(etl_sql_text(
+						psprintf("SELECT (%s::pg_catalog.timestamptz - %s::pg_catalog.interval)::%s::pg_catalog.text",
+								 quote_literal_cstr(timestamptz_to_str(attempt->logical_time)),
+								 quote_literal_cstr(window), format_type_be_qualified(column->type)))),
 					format_type_be_qualified(column->type));
 }
 
@@ -108,7 +110,8 @@ to_quarantine(const EtlDelta *delta, const char *changes)
 	{
 		CHECK_FOR_INTERRUPTS();
 		etl_reject_rows(delta, &reject,
-						psprintf("s._etl_op = 'l' AND s.ctid >= '(" INT64_FORMAT ",0)' AND s.ctid < '(" INT64_FORMAT ",0)'",
+						psprintf("s._etl_op = 'l' AND s.ctid >= '(" INT64_FORMAT ",0)' AND s.ctid < '(" INT64_FORMAT
+								 ",0)'",
 								 block, block + BLOCKS));
 	}
 }

@@ -56,7 +56,8 @@ take_rows(const EtlPlan *plan, const char *table, int64 run_id)
 		char *json = JsonbToCString(NULL, &rows->root, VARSIZE(rows));
 
 		CHECK_FOR_INTERRUPTS();
-		n += (int64) etl_sql_exec(psprintf("INSERT INTO %s SELECT %s, " INT64_FORMAT " FROM pg_catalog.jsonb_to_recordset("
+		n += (int64) etl_sql_exec(psprintf("INSERT INTO %s SELECT %s, " INT64_FORMAT
+										   " FROM pg_catalog.jsonb_to_recordset("
 										   "%s::pg_catalog.jsonb) AS r(%s)",
 										   table, names.data, after, quote_literal_cstr(json), types.data),
 								  SPI_OK_INSERT);
@@ -70,8 +71,8 @@ take_rows(const EtlPlan *plan, const char *table, int64 run_id)
 int64
 etl_late_accept(EtlTask *task, int64 run_id)
 {
-	EtlAttempt attempt = {.run_id = run_id, .task = task, .takes_late = true, .is_inline = true,
-						  .context = CurrentMemoryContext};
+	EtlAttempt attempt = {
+		.run_id = run_id, .task = task, .takes_late = true, .is_inline = true, .context = CurrentMemoryContext};
 	EtlPlan *plan = etl_target_plan(task);
 	EtlDelta *delta = etl_delta_make(&attempt, plan, NULL);
 	char *table = etl_delta_temporary(delta, "late");

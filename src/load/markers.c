@@ -273,8 +273,8 @@ append_not_older(StringInfo sql, const EtlPlan *plan, int i, const char *other, 
 		marker = psprintf("%s%s", marker, etl_text_collate(column->target_collation, InvalidOid));
 	appendStringInfo(
 		sql, "(%s%s%s OR (%s IS NULL AND %s IS NOT NULL) OR ((%s%s%s OR (%s IS NULL AND %s IS NULL)) AND ", marker,
-		etl_text_comparison(type, plan->order[i].is_ascending ? BTLessStrategyNumber : BTGreaterStrategyNumber), version,
-		version, marker, marker, etl_text_comparison(type, BTEqualStrategyNumber), version, marker, version);
+		etl_text_comparison(type, plan->order[i].is_ascending ? BTLessStrategyNumber : BTGreaterStrategyNumber),
+		version, version, marker, marker, etl_text_comparison(type, BTEqualStrategyNumber), version, marker, version);
 	append_not_older(sql, plan, i + 1, other, last);
 	appendStringInfoString(sql, "))");
 }

@@ -189,14 +189,16 @@ resolve_updates(EtlPlan *plan)
 	const EtlTask *task = plan->task;
 
 	if ((task->update_columns.n > 0 || task->ignore_null_columns.n > 0) && plan->mode != ETL_MODE_MERGE)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s needs mode merge", task->update_columns.n > 0 ? "update_columns" : "ignore_null_columns"),
-						errdetail("Only mode merge updates rows that are there."),
-						errhint("Use mode => 'merge', or leave it out.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s needs mode merge", task->update_columns.n > 0 ? "update_columns" : "ignore_null_columns"),
+				 errdetail("Only mode merge updates rows that are there."),
+				 errhint("Use mode => 'merge', or leave it out.")));
 	for (int i = 0; task->update_columns.n > 0 && i < plan->columns.n; i++)
 		plan->columns.column[i].is_kept = true;
 	for (int i = 0; i < task->update_columns.n; i++)
-		plan->columns.column[etl_plan_column(plan, "update_columns column", task->update_columns.name[i])].is_kept = false;
+		plan->columns.column[etl_plan_column(plan, "update_columns column", task->update_columns.name[i])].is_kept =
+			false;
 	for (int i = 0; i < plan->n_order; i++)
 		plan->columns.column[plan->order[i].column].is_kept = false;
 	for (int i = 0; i < task->ignore_null_columns.n; i++)

@@ -182,6 +182,7 @@ etl_load_problems(const EtlTask *task)
 			psprintf("Each run reads all batches of %s: %s.", ((EtlInput *) linitial(plan->compile->inputs))->name,
 					 plan->compile->reason),
 			"This is correct but takes longer as the raw table grows; load each raw table by itself and"
-			" join the results, or say incremental => 'full', or read_window => interval to read the last batches only.");
+			" join the results, or say incremental => 'full', or read_window => interval to read the last batches "
+			"only.");
 	return problems;
 }

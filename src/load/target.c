@@ -185,8 +185,9 @@ etl_target_match(EtlPlan *plan, Oid target)
 	plan->target = target;
 	plan->target_name = etl_lineage_name(target);
 	check_kind(relation);
-	plan->has_row_triggers = relation->trigdesc != NULL && (relation->trigdesc->trig_insert_before_row || relation->trigdesc->trig_update_before_row ||
-															relation->trigdesc->trig_delete_before_row);
+	plan->has_row_triggers = relation->trigdesc != NULL &&
+							 (relation->trigdesc->trig_insert_before_row ||
+							  relation->trigdesc->trig_update_before_row || relation->trigdesc->trig_delete_before_row);
 	for (int i = 0; i < plan->columns.n; i++)
 	{
 		EtlColumn *column = &plan->columns.column[i];

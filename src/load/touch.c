@@ -107,7 +107,8 @@ etl_touch_reason(const EtlPlan *plan, Query *query)
 			return psprintf("key column %s is the result of an aggregate function", column->quoted);
 		if (!OidIsValid(lookup_type_cache(column->type, TYPECACHE_EQ_OPR)->eq_opr))
 			return psprintf("key column %s has a type without equality", column->quoted);
-		if (OidIsValid(plan->target) && (!etl_plan_is_same_type(column) || column->collation != column->target_collation))
+		if (OidIsValid(plan->target) &&
+			(!etl_plan_is_same_type(column) || column->collation != column->target_collation))
 			return psprintf("key column %s has another type in the target", column->quoted);
 	}
 	return NULL;
@@ -145,8 +146,8 @@ substitute(Node *node, List *expressions)
 static const char *
 unit_length(const char *unit)
 {
-	static const char *const known[][2] = {{"second", "1 second"}, {"minute", "1 minute"}, {"hour", "1 hour"},
-										   {"day", "1 day"},	   {"week", "7 days"},	   {"month", "1 month"},
+	static const char *const known[][2] = {{"second", "1 second"},	{"minute", "1 minute"}, {"hour", "1 hour"},
+										   {"day", "1 day"},		{"week", "7 days"},		{"month", "1 month"},
 										   {"quarter", "3 months"}, {"year", "1 year"}};
 
 	for (int i = 0; i < lengthof(known); i++)
@@ -194,7 +195,8 @@ ranges_query(const char *table, const char *column, const char *length, Oid type
 	return psprintf(
 		"WITH r AS (SELECT DISTINCT k::%1$s - interval '%4$s' AS lo, k::%1$s + interval '%5$s' + interval '%4$s' AS hi"
 		" FROM (SELECT g.%2$s AS k FROM %3$s AS g WHERE g.%2$s IS NOT NULL) AS k),"
-		" m AS (SELECT lo, hi, lo > max(hi) OVER (ORDER BY lo ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS gap FROM"
+		" m AS (SELECT lo, hi, lo > max(hi) OVER (ORDER BY lo ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS gap "
+		"FROM"
 		" r), n AS (SELECT lo, hi, count(*) FILTER (WHERE gap) OVER (ORDER BY lo) AS island FROM m),"
 		" i AS (SELECT min(lo) AS lo, max(hi) AS hi FROM n GROUP BY island)"
 		" SELECT CASE WHEN count(*) > %6$d THEN format('v.c >= %%L::%1$s AND v.c < %%L::%1$s', min(lo), max(hi))"
