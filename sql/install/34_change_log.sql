@@ -23,7 +23,6 @@ CREATE TABLE etl.change_log_batch (
   input     text NOT NULL,
   batch_id  bigint NOT NULL,
   row_count bigint NOT NULL,
-  has_old   boolean NOT NULL,
   PRIMARY KEY (task_id, input, batch_id),
   FOREIGN KEY (task_id, input) REFERENCES etl.change_log ON DELETE CASCADE
 );
@@ -32,4 +31,3 @@ COMMENT ON COLUMN etl.change_log_batch.task_id IS 'The task that follows the cha
 COMMENT ON COLUMN etl.change_log_batch.input IS 'The table that changed.';
 COMMENT ON COLUMN etl.change_log_batch.batch_id IS 'The batch, in etl.batch.';
 COMMENT ON COLUMN etl.change_log_batch.row_count IS 'Rows that it has in the table of changes.';
-COMMENT ON COLUMN etl.change_log_batch.has_old IS 'true: there are old values of rows that were updated or deleted among them.';

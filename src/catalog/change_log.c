@@ -193,46 +193,34 @@ etl_change_log_followers(const char *input, Oid owner)
 
 /* etl_change_log_add_batch inserts a row. */
 void
-etl_change_log_add_batch(const EtlChangeLog *log, int64 batch_id, int64 rows, bool has_old)
+etl_change_log_add_batch(const EtlChangeLog *log, int64 batch_id, int64 rows)
 {
 	static EtlStatement statement = {
-		.sql = "INSERT INTO etl.change_log_batch (task_id, input, batch_id, row_count, has_old)"
-			   " VALUES ($1, $2, $3, $4, $5)",
-		.nargs = 5,
-		.argtype = {INT8OID, TEXTOID, INT8OID, INT8OID, BOOLOID},
+		.sql = "INSERT INTO etl.change_log_batch (task_id, input, batch_id, row_count)"
+			   " VALUES ($1, $2, $3, $4)",
+		.nargs = 4,
+		.argtype = {INT8OID, TEXTOID, INT8OID, INT8OID},
 	};
-	Datum value[5] = {Int64GetDatum(log->task_id), CStringGetTextDatum(log->input), Int64GetDatum(batch_id),
-					  Int64GetDatum(rows), BoolGetDatum(has_old)};
+	Datum value[4] = {Int64GetDatum(log->task_id), CStringGetTextDatum(log->input), Int64GetDatum(batch_id),
+					  Int64GetDatum(rows)};
 
 	(void) etl_catalog_call(&statement, value, NULL, SPI_OK_INSERT);
 }
 
-/* etl_change_log_range compares with etl.batch. */
-EtlChangeRange
-etl_change_log_range(const EtlChangeLog *log, int64 after, int64 last)
+/* etl_change_log_is_complete compares with etl.batch. */
+bool
+etl_change_log_is_complete(const EtlChangeLog *log, int64 after, int64 last)
 {
 	static EtlStatement statement = {
-		.sql = "SELECT count(*) = count(l.batch_id) AS is_complete, coalesce(bool_or(l.has_old), false) AS has_old,"
-			   " coalesce(sum(l.row_count), 0)::bigint AS rows FROM etl.batch AS b LEFT JOIN etl.change_log_batch AS l"
-			   " ON l.task_id = $1 AND l.input = $2 AND l.batch_id = b.batch_id"
-			   " WHERE b.target = $2 AND b.batch_id > $3 AND b.batch_id <= $4",
+		.sql = "SELECT FROM etl.batch AS b WHERE b.target = $2 AND b.batch_id > $3 AND b.batch_id <= $4 AND NOT EXISTS"
+			   " (SELECT FROM etl.change_log_batch AS l WHERE l.task_id = $1 AND l.input = $2 AND l.batch_id = b.batch_id)",
 		.nargs = 4,
 		.argtype = {INT8OID, TEXTOID, INT8OID, INT8OID},
 	};
 	Datum value[4] = {Int64GetDatum(log->task_id), CStringGetTextDatum(log->input), Int64GetDatum(after),
 					  Int64GetDatum(last)};
-	EtlChangeRange range;
-	EtlScope scope;
-	EtlRow row;
 
-	etl_catalog_begin(&scope);
-	(void) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
-	row = etl_catalog_row(&scope, 0);
-	range.is_complete = etl_row_bool(&row, "is_complete");
-	range.has_old = etl_row_bool(&row, "has_old");
-	range.rows = etl_row_int64(&row, "rows");
-	etl_catalog_end(&scope);
-	return range;
+	return etl_catalog_call(&statement, value, NULL, SPI_OK_SELECT) == 0;
 }
 
 /* etl_change_log_forget deletes rows. */

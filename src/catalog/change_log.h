@@ -26,14 +26,6 @@ typedef struct EtlFollower
 	EtlTask *task;
 } EtlFollower;
 
-/* What a log has of a range of batches. */
-typedef struct EtlChangeRange
-{
-	bool is_complete; /* every batch of the input */
-	bool has_old;
-	int64 rows;
-} EtlChangeRange;
-
 /* The log of a task for an input, made or made anew (was_made) when there is none with this definition and form. */
 extern EtlChangeLog *etl_change_log_ensure(const EtlTask *task, const char *input, bool is_keys, const char *definition,
 										   bool *was_made);
@@ -42,10 +34,10 @@ extern EtlChangeLog *etl_change_log_ensure(const EtlTask *task, const char *inpu
 extern List *etl_change_log_followers(const char *input, Oid owner);
 
 /* Notes that a batch of changes is in a log. */
-extern void etl_change_log_add_batch(const EtlChangeLog *log, int64 batch_id, int64 rows, bool has_old);
+extern void etl_change_log_add_batch(const EtlChangeLog *log, int64 batch_id, int64 rows);
 
-/* What the log has of the batches above after, up to last. */
-extern EtlChangeRange etl_change_log_range(const EtlChangeLog *log, int64 after, int64 last);
+/* Whether the log has all batches of its input above after, up to last. */
+extern bool etl_change_log_is_complete(const EtlChangeLog *log, int64 after, int64 last);
 
 /* Forgets the batches up to last. The rows are deleted by the caller, who owns them. */
 extern void etl_change_log_forget(const EtlChangeLog *log, int64 last);

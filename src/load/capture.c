@@ -271,7 +271,7 @@ write_log(void *arg)
 		if (with_old)
 			write_image(write, write->images->old_rows, true);
 	}
-	etl_change_log_add_batch(&write->follower->follower->log, write->batch_id, write->rows, with_old);
+	etl_change_log_add_batch(&write->follower->follower->log, write->batch_id, write->rows);
 }
 
 /* etl_capture_write makes a batch of the changes. */

@@ -47,7 +47,6 @@ read_kept(EtlIncrement *increment, const EtlInput *input, EtlPosition *position,
 	const EtlPlan *plan = increment->plan;
 	bool as_keys = is_keys(plan);
 	char *definition = etl_kept_definition(plan, input, as_keys, follows_deletes(plan));
-	EtlChangeRange range;
 	bool was_made = false;
 
 	if (is_dry && !position->is_known)
@@ -57,9 +56,7 @@ read_kept(EtlIncrement *increment, const EtlInput *input, EtlPosition *position,
 		position->is_known = false;
 	if (!position->is_known)
 		return;
-	range = etl_change_log_range(position->log, position->after, position->range.last);
-	position->has_old = range.has_old;
-	if (!range.is_complete)
+	if (!etl_change_log_is_complete(position->log, position->after, position->range.last))
 	{
 		position->is_known = false;
 		increment->reason = psprintf("some changes of %s were not noted", input->name);
@@ -288,7 +285,11 @@ etl_increment_query(EtlIncrement *increment)
 	return increment->kind == ETL_INCREMENT_ROWS ? rows_query(increment) : whole_query(increment);
 }
 
-/* touched_by returns the query for the keys that changed rows of one driver touch, while the others have all rows. */
+/*
+ * touched_by returns the query for the keys that changed rows of one driver touch. The others have all rows, and those that
+ * changed as they were: a row of the target may come from two rows that have both changed. What was committed while this run
+ * was under way is looked at with its old values, too.
+ */
 static char *
 touched_by(const EtlIncrement *increment, int n)
 {
@@ -302,13 +303,14 @@ touched_by(const EtlIncrement *increment, int n)
 		EtlInput *input = lfirst(cell);
 		const EtlPosition *position = &increment->position[i];
 
-		if (input->is_kept && (i == n || position->has_old))
-			etl_compile_replace(input, etl_kept_rows(input, position->log, position->after, position->range.last,
-													 i != n				 ? ETL_KEPT_BOTH
-													 : position->has_old ? ETL_KEPT_TOUCHED
-																		 : ETL_KEPT_NEW));
+		if (i == n && input->is_kept)
+			etl_compile_replace(
+				input, etl_kept_rows(input, position->log, position->after, position->range.last, ETL_KEPT_TOUCHED));
 		else if (i == n)
 			etl_compile_narrow(input, position->after, &position->range);
+		else if (input->is_kept)
+			etl_compile_replace(
+				input, etl_kept_rows(input, position->log, position->after, PG_INT64_MAX, ETL_KEPT_BOTH));
 		i++;
 	}
 	etl_compile_leave_out(compile);

@@ -32,7 +32,6 @@ typedef struct EtlPosition
 	int64 after;
 	EtlBatchRange range; /* what is new; range.last also where nothing is */
 	EtlChangeLog *log;	 /* of a kept input */
-	bool has_old;		 /* the log has old values in the range */
 } EtlPosition;
 
 typedef struct EtlIncrement

@@ -311,7 +311,8 @@ find_drivers(EtlCompile *compile, const EtlTask *task)
 	{
 		EtlInput *input = lfirst(cell);
 
-		if (is_driver(input))
+		/* Without a key, rows that a changed row gives again would be added again. */
+		if (is_driver(input) && (compile->has_key || !input->is_kept))
 			compile->drivers = lappend(compile->drivers, input);
 		else if (compile->reason == NULL && (is_aggregate || (!input->is_kept && !input->in_expression)))
 			compile->reason = input->reason ? psprintf("%s: %s", input->name, input->reason) : "it is read in a view";
