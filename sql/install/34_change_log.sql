@@ -9,7 +9,7 @@ CREATE TABLE etl.change_log (
   created_at timestamptz NOT NULL,
   PRIMARY KEY (task_id, input)
 );
-COMMENT ON TABLE etl.change_log IS 'One row for each table, kept by loads or aggregates, whose changes another task follows. The changes are in table etl.changed_<log_id>, written by those who keep the input, in the transactions in which they change it.';
+COMMENT ON TABLE etl.change_log IS 'One row for each table, kept by loads or aggregates, whose changes another task follows. The changes are in table etl.changed_<log_id>, written by those who keep the input, in the transactions in which they change it. Not dumped: in a restored database the task evaluates its query whole once.';
 COMMENT ON COLUMN etl.change_log.log_id IS 'Number of the table of changes.';
 COMMENT ON COLUMN etl.change_log.task_id IS 'The load or aggregate that follows the changes.';
 COMMENT ON COLUMN etl.change_log.input IS 'The table that it reads, schema-qualified.';

@@ -8,6 +8,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
+#include "compat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -72,6 +73,16 @@ find(const EtlTask *task, const char *input, const char *form, const char *defin
 	return log;
 }
 
+/* drop_table drops a table of changes. As a member of the extension it goes with it; here it has to leave it first. */
+static void
+drop_table(const char *table)
+{
+	if (!OidIsValid(RangeVarGetRelid(makeRangeVarFromNameList(etl_compat_qualified_name(table)), NoLock, true)))
+		return;
+	call(psprintf("ALTER EXTENSION etl_ext DROP TABLE %s", table));
+	call(psprintf("DROP TABLE %s", table));
+}
+
 /* drop drops the logs that a condition on l finds; its parameter is $1. */
 static void
 drop(const char *condition, int64 parameter, const char *input)
@@ -98,7 +109,7 @@ drop(const char *condition, int64 parameter, const char *input)
 	SPI_freeplan(list.plan);
 	etl_catalog_end(&scope);
 	foreach (cell, tables)
-		call(psprintf("DROP TABLE IF EXISTS %s", (char *) lfirst(cell)));
+		drop_table(lfirst(cell));
 }
 
 /* make makes a log; columns: of its table, each after a comma. */
@@ -132,6 +143,7 @@ make(const EtlTask *task, const char *input, const char *form, const char *defin
 	call(psprintf("COMMENT ON TABLE %s IS %s", table,
 				  quote_literal_cstr(psprintf("Changes of %s that task \"%s\" has to look at; see etl.change_log.",
 											  input, task->name))));
+	call(psprintf("ALTER EXTENSION etl_ext ADD TABLE %s", table));
 	*log = (EtlChangeLog){task->task_id, pstrdup(input), table, strcmp(form, "keys") == 0};
 	return log;
 }
@@ -213,7 +225,8 @@ etl_change_log_is_complete(const EtlChangeLog *log, int64 after, int64 last)
 {
 	static EtlStatement statement = {
 		.sql = "SELECT FROM etl.batch AS b WHERE b.target = $2 AND b.batch_id > $3 AND b.batch_id <= $4 AND NOT EXISTS"
-			   " (SELECT FROM etl.change_log_batch AS l WHERE l.task_id = $1 AND l.input = $2 AND l.batch_id = b.batch_id)",
+			   " (SELECT FROM etl.change_log_batch AS l WHERE l.task_id = $1 AND l.input = $2 AND l.batch_id = "
+			   "b.batch_id)",
 		.nargs = 4,
 		.argtype = {INT8OID, TEXTOID, INT8OID, INT8OID},
 	};
