@@ -6,6 +6,7 @@
 
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
+#include "catalog/undo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -199,6 +200,7 @@ etl_pipeline_delete(int64 pipeline_id)
 	static EtlStatement delete = {"DELETE FROM etl.pipeline WHERE pipeline_id = $1", 1, {INT8OID}};
 	Datum value = Int64GetDatum(pipeline_id);
 
+	etl_undo_forget_pipeline(pipeline_id);
 	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
 }
 

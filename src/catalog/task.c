@@ -10,6 +10,7 @@
 #include "catalog/kafka_offset.h"
 #include "catalog/pg_type.h"
 #include "catalog/task.h"
+#include "catalog/undo.h"
 #include "catalog/watermark.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -246,7 +247,7 @@ delays_argument(const EtlTask *task, char *null)
 	"priority, owner, tags, description, enabled, search_path, reads, writes, retry_on, on_failure, pool, "            \
 	"pool_slots, "                                                                                                     \
 	"chunk_interval, slices, snapshot_group, reader, null_cursor, zero_dates, deletes, delete_scope, max_delete_pct, " \
-	"schema_drift, reconcile, on_delete, on_error, file_changed, update_columns, ignore_null_columns, track, "            \
+	"schema_drift, reconcile, on_delete, on_error, file_changed, update_columns, ignore_null_columns, track, "         \
 	"surrogate_key, dimension_keys, incremental, read_window, event_time, late_window, late_policy, keep_undo"
 #define TASK_PARAMETERS                                                                                                \
 	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \
@@ -393,6 +394,7 @@ etl_task_delete(int64 task_id)
 	static EtlStatement delete = {"DELETE FROM etl.task WHERE task_id = $1", 1, {INT8OID}};
 	Datum value = Int64GetDatum(task_id);
 
+	etl_undo_forget_task(task_id);
 	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
 }
 
@@ -403,12 +405,39 @@ etl_task_forget_progress(int64 task_id)
 	static EtlStatement consumed = {"DELETE FROM etl.consumed WHERE task_id = $1", 1, {INT8OID}};
 	Datum value = Int64GetDatum(task_id);
 
+	etl_undo_lose(task_id, "etl.alter_task has let the task begin anew since", false);
 	etl_watermark_forget(task_id, GetUserId(), "alter_task");
 	etl_extract_progress_abandon(task_id);
 	etl_kafka_offset_forget(task_id, NULL, -1);
 	etl_catalog_call(&consumed, &value, NULL, SPI_OK_DELETE);
 	etl_file_ledger_delete(task_id);
 	etl_http_progress_delete(task_id);
+}
+
+/* etl_task_other_writer names another task that writes a table, for people; NULL: there is none. */
+char *
+etl_task_other_writer(int64 task_id, const char *target)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT format('task \"%s\" of pipeline \"%s\"', t.name, p.name) AS writer FROM etl.task AS t"
+			   " JOIN etl.pipeline AS p ON p.pipeline_id = t.pipeline_id WHERE t.task_id <> $1 AND $2 = ANY (t.writes)"
+			   " ORDER BY t.task_id LIMIT 1",
+		.nargs = 2,
+		.argtype = {INT8OID, TEXTOID},
+	};
+	Datum value[2] = {Int64GetDatum(task_id), CStringGetTextDatum(target)};
+	EtlScope scope;
+	char *result = NULL;
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		result = etl_row_text(&row, "writer");
+	}
+	etl_catalog_end(&scope);
+	return result;
 }
 
 /*

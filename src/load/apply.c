@@ -17,6 +17,7 @@
 #include "load/markers.h"
 #include "load/merge.h"
 #include "load/reject.h"
+#include "load/replay.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -173,6 +174,7 @@ static void
 apply_merge(Apply *apply)
 {
 	const EtlPlan *plan = apply->delta->plan;
+	bool is_exact = etl_replay_is_exact(apply->delta);
 	int level = NewGUCNestLevel();
 
 	set_local("datestyle", "ISO, YMD");
@@ -181,10 +183,15 @@ apply_merge(Apply *apply)
 	if (etl_target_has_unique_key(plan->target, &plan->task->key) && is_in_key_order(plan))
 		set_local("enable_hashjoin", "off");
 	apply->statement = etl_merge_statement;
-	apply->source.is_guarded = plan->mode == ETL_MODE_MERGE;
+	apply->source.is_guarded = plan->mode == ETL_MODE_MERGE && !is_exact;
 	note_statement(apply);
 	apply_rows(apply);
 	AtEOXact_GUC(true, level);
+	if (is_exact && etl_replay_may_delete(apply->delta))
+	{
+		apply->last = etl_dml_run(etl_replay_delete(plan, &apply->source));
+		accept(apply);
+	}
 }
 
 /* apply_replace makes the target hold the rows of the delta, without a key to match them by. */
@@ -237,7 +244,10 @@ etl_apply_run(EtlDelta *delta)
 			apply_rows(&apply);
 	}
 	else if (plan->n_key == 0)
+	{
+		etl_replay_check_append(delta);
 		apply_replace(&apply);
+	}
 	else
 	{
 		apply_merge(&apply);

@@ -15,6 +15,7 @@
 #include "load/markers.h"
 #include "load/statistics.h"
 #include "load/target.h"
+#include "load/undo_images.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -49,7 +50,9 @@ static bool
 narrow(EtlAttempt *attempt, EtlPlan *plan, EtlBatchRange *range)
 {
 	EtlInput *input = plan->compile->narrowed;
-	int64 after = attempt->full_refresh ? 0 : etl_consumed_get(attempt->task->task_id, input->name);
+	int64 after = attempt->full_refresh		 ? 0
+				  : attempt->replay_from > 0 ? attempt->replay_from - 1
+											 : etl_consumed_get(attempt->task->task_id, input->name);
 
 	MemSet(range, 0, sizeof(EtlBatchRange));
 	if (!etl_batch_range(input->name, after, range) && !attempt->full_refresh)
@@ -162,8 +165,11 @@ etl_load_run(EtlAttempt *attempt)
 	attempt->counts.read = plan->compile->narrowed != NULL ? range.rows : delta->read;
 	if (delta->rows > 0 || delta->gone != NULL || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
 	{
+		char *before = etl_undo_images_before(delta);
+
 		ETL_FAULT("before_merge");
 		etl_apply_run(delta);
+		etl_undo_images_keep(delta, before);
 		ETL_FAULT("after_merge");
 	}
 	AtEOXact_GUC(true, level);
