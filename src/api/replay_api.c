@@ -49,7 +49,7 @@ find_load(const EtlPipeline *pipeline, const char *name)
 
 /* check returns the batch that the replay begins with; 0: from the start. */
 static int64
-check(const EtlPipeline *pipeline, EtlTask *task, int64 from_batch, bool force)
+check(const EtlPipeline *pipeline, EtlTask *task, const int64 *from_batch, bool force)
 {
 	EtlRole role;
 	int64 from;
@@ -81,17 +81,15 @@ etl_replay(PG_FUNCTION_ARGS)
 	EtlTask *task = find_load(pipeline, etl_args_required(fcinfo, "task"));
 	EtlRequest request = {.pipeline = pipeline->name, .logical_time = DT_NOBEGIN, .tasks = {1, &task->name}};
 	int64 from_batch = 0;
+	bool is_partial;
 	Datum value;
 
-	if (etl_args_find(fcinfo, "from_batch", &value))
-	{
+	is_partial = etl_args_find(fcinfo, "from_batch", &value);
+	if (is_partial)
 		from_batch = DatumGetInt64(value);
-		/* 0 means from the start below. */
-		from_batch = from_batch == 0 ? -1 : from_batch;
-	}
 	request.force = etl_args_find(fcinfo, "force", &value) && DatumGetBool(value);
 	request.is_inline = is_inline(fcinfo);
-	request.replay_from = check(pipeline, task, from_batch, request.force);
+	request.replay_from = check(pipeline, task, is_partial ? &from_batch : NULL, request.force);
 	request.full_refresh = request.replay_from == 0;
 	if (request.is_inline)
 		PG_RETURN_INT64(etl_inline_run(&request));

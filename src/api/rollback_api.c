@@ -202,8 +202,7 @@ tell_commands(const Rollback *rollback)
 	char *commands = etl_rollback_commands(rollback->run_id);
 
 	if (commands != NULL)
-		ereport(NOTICE, (errmsg("run " INT64_FORMAT ": what tasks of kind sql have done is not taken back: %s",
-								rollback->run_id, commands)));
+		ereport(NOTICE, (errmsg("what tasks of kind sql have done is not taken back: %s", commands)));
 }
 
 /* etl.rollback_run(run_id, dry_run) RETURNS TABLE (task, target, restored, removed) */

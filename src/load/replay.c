@@ -196,13 +196,12 @@ check_start(const EtlPlan *plan, bool force)
 
 /* etl_replay_check parses the query as a run would. */
 int64
-etl_replay_check(const EtlTask *task, int64 from_batch, bool force)
+etl_replay_check(const EtlTask *task, const int64 *from_batch, bool force)
 {
 	EtlPlan *plan = etl_plan_make(task);
+	int64 from = from_batch ? check_batch(plan, *from_batch) : 0;
 
-	if (from_batch != 0)
-		from_batch = check_batch(plan, from_batch);
-	if (from_batch == 0)
+	if (from == 0)
 		check_start(plan, force);
-	return from_batch;
+	return from;
 }

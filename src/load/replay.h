@@ -25,8 +25,8 @@ extern void etl_replay_check_append(const EtlDelta *delta);
 
 /*
  * Checks a replay before its run is created, as the owner of the task with the search_path of its author. Returns the batch that it
- * begins with; 0: from the start. from_batch 0: from the start was asked for. Errors: 22023, 55000.
+ * begins with; 0: from the start. from_batch NULL: that was asked for. Errors: 22023, 55000.
  */
-extern int64 etl_replay_check(const EtlTask *task, int64 from_batch, bool force);
+extern int64 etl_replay_check(const EtlTask *task, const int64 *from_batch, bool force);
 
 #endif /* ETL_REPLAY_H */
