@@ -160,8 +160,13 @@ RESET SESSION AUTHORIZATION;
 GRANT ALL ON undo.fact, undo.raw, undo.source TO undo_second;
 SELECT relname ~ '^undo_\d+$', relacl::text ~ 'undo_owner=ard/', relacl::text ~ 'undo_second' FROM pg_class
 WHERE oid = (SELECT ('etl.undo_' || task_id)::regclass FROM etl.task JOIN etl.pipeline AS p USING (pipeline_id) WHERE p.name = 'undo' AND etl.task.name = 'load');
+REVOKE USAGE ON SCHEMA etl FROM undo_second;
 SELECT etl.alter_task('undo', 'load', owner => 'undo_second');
-SELECT etl.run_pipeline('undo') > 0;
+SELECT etl.run_pipeline('undo', wait => false) AS run \gset
+SELECT etl.wait_for_run(:run);
+SELECT error_sqlstate, error_message, error_detail, error_hint FROM etl.task_status WHERE run_id = :run AND state = 'failed';
+GRANT USAGE ON SCHEMA etl TO undo_second;
+SELECT etl.retry_run(:run) = :run;
 SELECT relacl::text ~ 'undo_owner', relacl::text ~ 'undo_second=ard/' FROM pg_class
 WHERE oid = (SELECT ('etl.undo_' || task_id)::regclass FROM etl.task JOIN etl.pipeline AS p USING (pipeline_id) WHERE p.name = 'undo' AND etl.task.name = 'load');
 SET SESSION AUTHORIZATION undo_member;

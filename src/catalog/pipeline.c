@@ -191,6 +191,7 @@ etl_pipeline_update(const EtlPipeline *pipeline)
 
 	pipeline_arguments(pipeline, value, null);
 	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
+	etl_undo_follow_owners(pipeline->pipeline_id);
 }
 
 /* etl_pipeline_delete removes a pipeline with its tasks and history. */

@@ -385,6 +385,7 @@ etl_task_update(const EtlTask *task)
 
 	task_arguments(task, value, null);
 	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
+	etl_undo_follow_owners(task->pipeline_id);
 }
 
 /* etl_task_delete removes a task with its edges, watermark and positions. */

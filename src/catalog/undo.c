@@ -230,22 +230,37 @@ etl_undo_forget_pipeline(int64 pipeline_id)
 		etl_undo_forget_task(task_id[i]);
 }
 
-/* etl_undo_reassign lets the new owner of tasks use what the old one could. */
+/* etl_undo_follow_owners looks at the tables that are there; most tasks have none. */
 void
-etl_undo_reassign(Oid from, Oid to)
+etl_undo_follow_owners(int64 pipeline_id)
 {
-	static EtlStatement list = {"SELECT substr(c.relname, 6)::bigint AS task_id FROM pg_class AS c"
-								" WHERE c.relnamespace = 'etl'::regnamespace AND c.relname ~ '^undo_[0-9]+$'"
-								" AND EXISTS (SELECT FROM aclexplode(c.relacl) AS a WHERE a.grantee = $1)"
-								" AND c.relowner <> $1",
-								1,
-								{OIDOID}};
-	Datum value = ObjectIdGetDatum(from);
+	static EtlStatement list = {
+		"SELECT t.task_id, r.oid AS owner FROM pg_class AS c JOIN etl.task AS t ON c.relname = 'undo_' || t.task_id"
+		" JOIN etl.pipeline AS p ON p.pipeline_id = t.pipeline_id JOIN pg_roles AS r ON r.oid = coalesce(t.owner, "
+		"p.owner)"
+		" WHERE c.relnamespace = 'etl'::regnamespace AND c.relkind = 'r' AND ($1 = 0 OR p.pipeline_id = $1)",
+		1,
+		{INT8OID}};
+	Datum value = Int64GetDatum(pipeline_id);
+	EtlScope scope;
 	int64 *task_id;
-	int n = list_tasks(&list, &value, NULL, &task_id);
+	Oid *owner;
+	int n;
 
+	etl_catalog_begin(&scope);
+	n = (int) etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
+	task_id = MemoryContextAlloc(scope.caller, sizeof(int64) * Max(n, 1));
+	owner = MemoryContextAlloc(scope.caller, sizeof(Oid) * Max(n, 1));
 	for (int i = 0; i < n; i++)
-		etl_undo_table_grant(task_id[i], to);
+	{
+		EtlRow row = etl_catalog_row(&scope, i);
+
+		task_id[i] = etl_row_int64(&row, "task_id");
+		owner[i] = etl_row_oid(&row, "owner");
+	}
+	etl_catalog_end(&scope);
+	for (int i = 0; i < n; i++)
+		etl_undo_table_grant(task_id[i], owner[i]);
 }
 
 /* purge_run deletes a portion of what was kept of a run that has expired, and then its row; false: nothing was done. */

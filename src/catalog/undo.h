@@ -45,8 +45,8 @@ extern void etl_undo_forget_run(int64 run_id);
 extern void etl_undo_forget_task(int64 task_id);
 extern void etl_undo_forget_pipeline(int64 pipeline_id);
 
-/* The tasks of role from belong to role to now. */
-extern void etl_undo_reassign(Oid from, Oid to);
+/* Lets the owners of now use what was kept, and nobody else, after a change of owners. pipeline_id 0: of all pipelines. */
+extern void etl_undo_follow_owners(int64 pipeline_id);
 
 /* One portion of what has expired; false: there is nothing more. Run by the scheduler. */
 extern bool etl_undo_purge(void);

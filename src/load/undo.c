@@ -7,8 +7,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/spi.h"
 #include "catalog/undo_table.h"
+#include "compat.h"
 #include "load/undo.h"
 #include "load/undo_columns.h"
 #include "miscadmin.h"
@@ -21,6 +23,12 @@ need_table(const EtlTask *task, const EtlUndoColumns *columns)
 {
 	Oid table = etl_undo_table_lock(task->task_id);
 
+	if (etl_compat_namespace_aclcheck(get_namespace_oid("etl", false), GetUserId(), ACL_USAGE) != ACLCHECK_OK)
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("task \"%s\" cannot keep undo", task->name),
+						errdetail("Its owner \"%s\" has no right to use schema etl, where the rows are kept.",
+								  GetUserNameFromId(GetUserId(), false)),
+						errhint("Run GRANT USAGE ON SCHEMA etl TO %s.",
+								quote_identifier(GetUserNameFromId(GetUserId(), false)))));
 	if (OidIsValid(table) && !etl_undo_columns_match(columns, table))
 	{
 		etl_undo_lose(task->task_id, psprintf("the columns of %s have changed", columns->target_name), true);
