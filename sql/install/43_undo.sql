@@ -22,7 +22,7 @@ COMMENT ON COLUMN etl.undo.target IS 'Table that the task wrote.';
 COMMENT ON COLUMN etl.undo.relation IS 'Its Oid; NULL: no rows were kept.';
 COMMENT ON COLUMN etl.undo.key IS 'Columns by which rows are found again; NULL: there is no key, whole rows are compared.';
 COMMENT ON COLUMN etl.undo.n_old IS 'Rows of before that were kept in etl.undo_<task_id>; NULL: the task keeps none, or wrote none.';
-COMMENT ON COLUMN etl.undo.n_new IS 'Rows that the run inserted or updated, of which the keys were kept.';
+COMMENT ON COLUMN etl.undo.n_new IS 'Rows that the run inserted, of which the keys were kept.';
 COMMENT ON COLUMN etl.undo.before IS 'Positions before the run: {"consumed": {input: batch}, "watermark": {"value", "type"}}.';
 COMMENT ON COLUMN etl.undo.kept_at IS 'When the task first began in the run.';
 COMMENT ON COLUMN etl.undo.expires_at IS 'Until when the run can be taken back; then the row and what was kept are deleted.';

@@ -113,8 +113,10 @@ find_tasks(Rollback *rollback)
 					 errdetail("Its target is put back with the rights of role \"%s\".",
 							   GetUserNameFromId(task->owner, true)),
 					 errhint("Ask for membership in that role.")));
-		if (OidIsValid(undo->relation))
-			etl_undo_table_grant(undo->task_id, task->owner);
+		if (!OidIsValid(undo->relation))
+			continue;
+		etl_undo_table_grant(undo->task_id, task->owner);
+		etl_undo_table_analyze(undo->task_id);
 	}
 }
 

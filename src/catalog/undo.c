@@ -27,18 +27,21 @@ etl_undo_begin(const EtlAttempt *attempt)
 			"   '{}') FROM etl.consumed AS c WHERE c.task_id = $2), 'watermark', (SELECT jsonb_build_object('value',"
 			"   w.value, 'type', w.type::oid::text) FROM etl.watermark AS w WHERE w.task_id = $2)),"
 			"   clock_timestamp(), clock_timestamp() + k.keep"
-			" FROM (SELECT max((e->>'keep_undo')::interval) AS keep FROM etl.run AS r,"
-			"   jsonb_array_elements(r.definition->'task') AS e WHERE r.run_id = $1) AS k WHERE k.keep IS NOT NULL"
+			" FROM (SELECT max(x.keep) AS keep FROM (SELECT (e->>'keep_undo')::interval FROM etl.run AS r,"
+			"   jsonb_array_elements(r.definition->'task') AS e WHERE r.run_id = $1"
+			"   UNION ALL SELECT t.keep_undo FROM etl.task AS t WHERE t.pipeline_id = $4) AS x (keep)) AS k"
+			" WHERE k.keep IS NOT NULL"
 			" ON CONFLICT (run_id, task_id) DO NOTHING",
-		.nargs = 3,
-		.argtype = {INT8OID, INT8OID, TEXTOID},
+		.nargs = 4,
+		.argtype = {INT8OID, INT8OID, TEXTOID, INT8OID},
 	};
-	Datum value[3] = {Int64GetDatum(attempt->run_id), Int64GetDatum(attempt->task->task_id)};
-	char null[] = "   ";
+	Datum value[4] = {Int64GetDatum(attempt->run_id), Int64GetDatum(attempt->task->task_id)};
+	char null[] = "    ";
 
 	if (attempt->task->kind == ETL_TASK_SQL || attempt->task->kind == ETL_TASK_CHECK)
 		return;
 	value[2] = etl_arg_text(attempt->task->target, &null[2]);
+	value[3] = Int64GetDatum(attempt->task->pipeline_id);
 	(void) etl_catalog_call(&statement, value, null, SPI_OK_INSERT);
 }
 

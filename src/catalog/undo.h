@@ -2,7 +2,7 @@
  * undo.h
  *		etl.undo: what was before each task of a run, for etl.rollback_run.
  *
- * A row is written when a task begins in a run in whose definition some task has keep_undo: the positions of then. A load
+ * A row is written when a task begins in a run of a pipeline in which some task has keep_undo: the positions of then. A load
  * with keep_undo adds which rows it has kept in its own table, see undo_table.h.
  */
 #ifndef ETL_UNDO_H

@@ -137,6 +137,14 @@ etl_undo_table_grant(int64 task_id, Oid role)
 	set_member(name, true);
 }
 
+/* etl_undo_table_analyze is needed right after a run: without it, the planner takes the rows of a run for a few. */
+void
+etl_undo_table_analyze(int64 task_id)
+{
+	if (OidIsValid(find(task_id)))
+		(void) execute(psprintf("ANALYZE %s", etl_undo_table_name(task_id)), SPI_OK_UTILITY);
+}
+
 /* etl_undo_table_try holds the lock until the end of the transaction. */
 bool
 etl_undo_table_try(int64 task_id)

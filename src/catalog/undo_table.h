@@ -2,8 +2,8 @@
  * undo_table.h
  *		The tables etl.undo_<task_id>, in which loads with keep_undo keep rows of their targets.
  *
- * Columns: _etl_run, _etl_task_run, _etl_image ('o': a row as it was before, 'n': a row that the run inserted or updated),
- * _etl_hash of the row after, then those of the target by name, all of them nullable. They belong to the extension's owner;
+ * Columns: _etl_run, _etl_task_run, _etl_image ('i': the key of a row that the run inserted, 'u': a row that it updated, as it was
+ * before, 'd': one that it deleted), _etl_hash of the row after, then those of the target by name, all of them nullable. They belong to the extension's owner;
  * the task's owner may read, add and delete rows. They are members of the extension: no dump has them, DROP EXTENSION takes
  * them along.
  */
@@ -23,6 +23,9 @@ extern void etl_undo_table_create(int64 task_id, const char *columns, Oid role);
 
 /* Lets a role use it, and no other. */
 extern void etl_undo_table_grant(int64 task_id, Oid role);
+
+/* Lets the planner know how many rows were kept. */
+extern void etl_undo_table_analyze(int64 task_id);
 
 /* Takes the table for oneself, if nobody uses it just now; true also when there is none. */
 extern bool etl_undo_table_try(int64 task_id);

@@ -41,49 +41,67 @@ need_table(const EtlTask *task, const EtlUndoColumns *columns)
 		etl_undo_table_create(task->task_id, etl_undo_columns_definitions(columns), GetUserId());
 }
 
-/* begin_insert begins an INSERT of images of one kind, up to the values of the columns of the target. */
+/* begin_insert begins an INSERT of images, up to the values of the columns of the target, which come from source. */
 static StringInfo
-begin_insert(const EtlAttempt *attempt, const EtlUndoColumns *columns, char image, bool only_key)
+begin_insert(const EtlAttempt *attempt, const EtlUndoColumns *columns, const char *image, const char *source,
+			 bool only_key)
 {
 	StringInfo sql = makeStringInfo();
 
 	appendStringInfo(sql, "INSERT INTO %s (_etl_run, _etl_task_run, _etl_image, _etl_hash, ",
 					 etl_undo_table_name(attempt->task->task_id));
 	etl_undo_columns_list(sql, columns, "", only_key);
-	appendStringInfo(sql, ") SELECT " INT64_FORMAT ", " INT64_FORMAT ", '%c', %s, ", attempt->run_id,
-					 attempt->task_run_id, image,
-					 image == 'o' && columns->n_key > 0 ? "NULL" : etl_undo_columns_hash(columns, "t"));
-	etl_undo_columns_list(sql, columns, "t.", only_key);
+	appendStringInfo(sql, ") SELECT " INT64_FORMAT ", " INT64_FORMAT ", %s, %s, ", attempt->run_id,
+					 attempt->task_run_id, image, etl_undo_columns_hash(columns, columns->n_key > 0 ? "t" : source));
+	etl_undo_columns_list(sql, columns, psprintf("%s.", source), only_key);
 	return sql;
 }
 
-/* keep_old keeps the rows of before. */
+/* keep_old keeps the rows of before, with the hash of what has become of them. */
 static int64
 keep_old(const EtlAttempt *attempt, const EtlUndoColumns *columns, const char *rows)
 {
 	StringInfo sql;
+	const char *key;
 
 	if (rows == NULL)
 		return 0;
-	sql = begin_insert(attempt, columns, 'o', false);
-	appendStringInfo(sql, " FROM %s AS t", rows);
+	if (columns->n_key == 0)
+	{
+		sql = begin_insert(attempt, columns, "'d'", "o", false);
+		appendStringInfo(sql, " FROM %s AS o", rows);
+	}
+	else
+	{
+		key = columns->column[columns->key[0]].quoted;
+		sql = begin_insert(attempt, columns,
+						   psprintf("CASE WHEN t.%s IS NULL THEN 'd' ELSE 'u' END::pg_catalog.\"char\"", key), "o",
+						   false);
+		appendStringInfo(sql, " FROM %s AS o LEFT JOIN %s AS t ON %s", rows, columns->target_name,
+						 etl_undo_columns_same_key(columns, "t", "o"));
+	}
 	return (int64) etl_sql_exec(sql->data, SPI_OK_INSERT);
 }
 
-/* keep_new keeps the keys of the rows after, or whole rows where there is no key. */
+/* keep_new keeps the keys of the rows that were not there before, or whole rows where there is no key. */
 static int64
-keep_new(const EtlAttempt *attempt, const EtlUndoColumns *columns, const char *rows)
+keep_new(const EtlAttempt *attempt, const EtlUndoColumns *columns, const EtlImages *images)
 {
 	StringInfo sql;
 
-	if (rows == NULL)
+	if (images->new_rows == NULL)
 		return 0;
-	sql = begin_insert(attempt, columns, 'n', columns->n_key > 0);
+	sql = begin_insert(attempt, columns, "'i'", "t", columns->n_key > 0);
 	if (columns->n_key == 0)
-		appendStringInfo(sql, " FROM %s AS t", rows);
+		appendStringInfo(sql, " FROM %s AS t", images->new_rows);
 	else
-		appendStringInfo(sql, " FROM %s AS t WHERE EXISTS (SELECT 1 FROM %s AS d WHERE %s)", columns->target_name, rows,
-						 etl_undo_columns_same_key(columns, "t", "d"));
+	{
+		appendStringInfo(sql, " FROM %s AS t WHERE EXISTS (SELECT 1 FROM %s AS n WHERE %s)", columns->target_name,
+						 images->new_rows, etl_undo_columns_same_key(columns, "t", "n"));
+		if (images->old_rows != NULL)
+			appendStringInfo(sql, " AND NOT EXISTS (SELECT 1 FROM %s AS o WHERE %s)", images->old_rows,
+							 etl_undo_columns_same_key(columns, "t", "o"));
+	}
 	return (int64) etl_sql_exec(sql->data, SPI_OK_INSERT);
 }
 
@@ -102,7 +120,7 @@ etl_undo_keep(EtlAttempt *attempt, Oid target, const EtlNames *key, const EtlIma
 	need_table(attempt->task, columns);
 	level = etl_undo_columns_pin();
 	n_old = keep_old(attempt, columns, images->old_rows);
-	n_new = keep_new(attempt, columns, images->new_rows);
+	n_new = keep_new(attempt, columns, images);
 	AtEOXact_GUC(true, level);
 	etl_undo_kept(attempt, target, key, n_old, n_new);
 }

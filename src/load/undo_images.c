@@ -87,23 +87,25 @@ make_after(EtlDelta *delta, const EtlUndoColumns *columns, const char *before)
 	return table;
 }
 
-/* difference returns a FROM item: the rows of one table that are not in the other, by their text and as often. */
+/* difference makes a table of the rows of one table that are not in the other, by their text and as often; counts them. */
 static char *
-difference(const EtlUndoColumns *columns, const char *of, const char *without)
+difference(const EtlDelta *delta, const EtlUndoColumns *columns, const char *kind, const char *const side[2], int64 *n)
 {
+	char *table = etl_delta_name(delta->attempt, kind);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "(SELECT ");
+	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT ", table);
 	etl_undo_columns_list(&sql, columns, "x.", false);
 	appendStringInfo(
 		&sql,
 		" FROM (SELECT *, pg_catalog.row_number() OVER (PARTITION BY _etl_image) AS _etl_copy FROM %s) AS x"
 		" WHERE NOT EXISTS (SELECT 1 FROM (SELECT _etl_image, pg_catalog.row_number() OVER (PARTITION BY"
 		" _etl_image) AS _etl_copy FROM %s) AS y WHERE y._etl_image = x._etl_image AND y._etl_copy ="
-		" x._etl_copy))",
-		of, without);
-	return sql.data;
+		" x._etl_copy)",
+		side[0], side[1]);
+	*n = (int64) etl_sql_exec(sql.data, SPI_OK_UTILITY);
+	return table;
 }
 
 /* etl_undo_images_keep compares row by row. */
@@ -121,10 +123,12 @@ etl_undo_images_keep(EtlDelta *delta, const char *before)
 	columns = read_columns(plan);
 	level = etl_undo_columns_pin();
 	after = make_after(delta, columns, before);
-	images.old_rows = difference(columns, before, after);
-	images.new_rows = difference(columns, after, before);
+	images.old_rows = difference(delta, columns, "old", (const char *[]){before, after}, &images.n_old);
+	images.new_rows = difference(delta, columns, "new", (const char *[]){after, before}, &images.n_new);
 	etl_undo_keep(delta->attempt, plan->target, is_keyed(plan) ? &plan->task->key : NULL, &images);
 	AtEOXact_GUC(true, level);
+	etl_delta_drop(images.old_rows);
+	etl_delta_drop(images.new_rows);
 	etl_delta_drop(after);
 	etl_delta_drop(before);
 }

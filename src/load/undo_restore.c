@@ -21,8 +21,9 @@ typedef struct Restore
 {
 	const EtlUndo *undo;
 	const EtlUndoColumns *columns;
-	const char *old_rows; /* FROM items with the images of one attempt: o ... */
-	const char *new_rows; /* ... and n */
+	const char *inserted; /* FROM items with the images of one attempt, alias u */
+	const char *updated;
+	const char *deleted;
 	EtlUndoResult *result;
 } Restore;
 
@@ -31,26 +32,29 @@ static char *
 images(int64 task_id, int64 run_id, const char *task_run_id, char image)
 {
 	return psprintf("(SELECT * FROM %s WHERE _etl_run = " INT64_FORMAT
-					" AND _etl_task_run = %s AND _etl_image = '%c') AS %s",
-					etl_undo_table_name(task_id), run_id, task_run_id, image, image == 'o' ? "o" : "n");
+					" AND _etl_task_run = %s AND _etl_image = '%c') AS u",
+					etl_undo_table_name(task_id), run_id, task_run_id, image);
 }
 
-/* without returns a condition: there is no such row with the key of alias. */
-static char *
-without(const Restore *restore, const char *rows, const char *row, const char *alias)
-{
-	return psprintf("NOT EXISTS (SELECT 1 FROM %s WHERE %s)", rows,
-					etl_undo_columns_same_key(restore->columns, row, alias));
-}
-
-/* count returns the number of rows of a query without its SELECT. */
+/* count counts the rows of a FROM item. */
 static int64
-count(const char *from)
+count(const char *rows)
 {
 	int64 n = 0;
 
-	(void) etl_sql_int64(psprintf("SELECT pg_catalog.count(*) %s", from), &n);
+	(void) etl_sql_int64(psprintf("SELECT pg_catalog.count(*) FROM %s", rows), &n);
 	return n;
+}
+
+/*
+ * same_row returns the condition that row t of the target is the one that the run left behind. The hash is compared by the
+ * function, because the planner would take equality with it for something that hardly any row meets.
+ */
+static char *
+same_row(const Restore *restore)
+{
+	return psprintf("%s AND pg_catalog.int8eq(%s, u._etl_hash)", etl_undo_columns_same_key(restore->columns, "t", "u"),
+					etl_undo_columns_hash(restore->columns, "t"));
 }
 
 /* refuse raises the error of a row that is not as the run left it. */
@@ -67,44 +71,53 @@ refuse(const Restore *restore, const char *row, const char *what)
 					 " hand.")));
 }
 
-/* refuse_if raises that error for the first row of a query, if there is one. */
+/* refuse_if raises that error for a row of a query, if there is one. */
 static void
 refuse_if(const Restore *restore, const char *query, const char *what)
 {
-	char *row = etl_sql_text(psprintf("%s LIMIT 1", query));
+	char *row = etl_sql_text(query);
 
 	if (row != NULL)
 		refuse(restore, row, what);
 }
 
-/* key_text returns an expression for people: the key of a row. */
+/* first_key returns an expression for people: the first key, as text. An aggregate, so that the planner does not go row by row. */
 static char *
-key_text(const Restore *restore, const char *alias)
+first_key(const Restore *restore)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "ROW(");
-	etl_undo_columns_list(&sql, restore->columns, psprintf("%s.", alias), true);
-	appendStringInfoString(&sql, ")::pg_catalog.text");
+	appendStringInfoString(&sql, "pg_catalog.min(ROW(");
+	etl_undo_columns_list(&sql, restore->columns, "u.", true);
+	appendStringInfoString(&sql, ")::pg_catalog.text)");
 	return sql.data;
+}
+
+/* check_changed refuses rows that are not as the run left them. */
+static void
+check_changed(const Restore *restore, const char *rows)
+{
+	const EtlUndoColumns *columns = restore->columns;
+
+	refuse_if(
+		restore,
+		psprintf(
+			"SELECT %s FROM %s LEFT JOIN %s AS t ON %s WHERE t.%s IS NULL OR NOT pg_catalog.int8eq(%s, u._etl_hash)",
+			first_key(restore), rows, columns->target_name, etl_undo_columns_same_key(columns, "t", "u"),
+			columns->column[columns->key[0]].quoted, etl_undo_columns_hash(columns, "t")),
+		"is not as the run left it");
 }
 
 /* check_keyed compares the target with what the run left behind. */
 static void
 check_keyed(const Restore *restore)
 {
-	const EtlUndoColumns *columns = restore->columns;
-	const char *name = columns->target_name;
-
+	check_changed(restore, restore->updated);
+	check_changed(restore, restore->inserted);
 	refuse_if(restore,
-			  psprintf("SELECT %s FROM %s LEFT JOIN %s AS t ON %s WHERE t.%s IS NULL OR %s <> n._etl_hash",
-					   key_text(restore, "n"), restore->new_rows, name, etl_undo_columns_same_key(columns, "t", "n"),
-					   columns->column[columns->key[0]].quoted, etl_undo_columns_hash(columns, "t")),
-			  "is not as the run left it");
-	refuse_if(restore,
-			  psprintf("SELECT %s FROM %s JOIN %s AS t ON %s WHERE %s", key_text(restore, "o"), restore->old_rows, name,
-					   etl_undo_columns_same_key(columns, "t", "o"), without(restore, restore->new_rows, "n", "o")),
+			  psprintf("SELECT %s FROM %s JOIN %s AS t ON %s", first_key(restore), restore->deleted,
+					   restore->columns->target_name, etl_undo_columns_same_key(restore->columns, "t", "u")),
 			  "was deleted by the run and is there again");
 }
 
@@ -112,11 +125,8 @@ check_keyed(const Restore *restore)
 static char *
 delete_statement(const Restore *restore)
 {
-	const EtlUndoColumns *columns = restore->columns;
-
-	return psprintf("DELETE FROM %s AS t USING %s WHERE %s AND %s = n._etl_hash AND %s", columns->target_name,
-					restore->new_rows, etl_undo_columns_same_key(columns, "t", "n"),
-					etl_undo_columns_hash(columns, "t"), without(restore, restore->old_rows, "o", "n"));
+	return psprintf("DELETE FROM %s AS t USING %s WHERE %s", restore->columns->target_name, restore->inserted,
+					same_row(restore));
 }
 
 /* update_statement gives the rows that the run had changed their old values; NULL: there is nothing that can change. */
@@ -129,30 +139,26 @@ update_statement(const Restore *restore)
 	initStringInfo(&set);
 	for (int i = 0; i < columns->n; i++)
 		if (!columns->column[i].is_key && !columns->column[i].is_identity)
-			appendStringInfo(&set, "%s%s = o.%s", set.len > 0 ? ", " : "", columns->column[i].quoted,
+			appendStringInfo(&set, "%s%s = u.%s", set.len > 0 ? ", " : "", columns->column[i].quoted,
 							 columns->column[i].quoted);
 	if (set.len == 0)
 		return NULL;
-	return psprintf("UPDATE %s AS t SET %s FROM %s, %s WHERE %s AND %s AND %s = n._etl_hash", columns->target_name,
-					set.data, restore->new_rows, restore->old_rows, etl_undo_columns_same_key(columns, "t", "n"),
-					etl_undo_columns_same_key(columns, "o", "n"), etl_undo_columns_hash(columns, "t"));
+	return psprintf("UPDATE %s AS t SET %s FROM %s WHERE %s", columns->target_name, set.data, restore->updated,
+					same_row(restore));
 }
 
 /* insert_statement brings rows back that the run had deleted. */
 static char *
 insert_statement(const Restore *restore)
 {
-	const EtlUndoColumns *columns = restore->columns;
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "INSERT INTO %s (", columns->target_name);
-	etl_undo_columns_list(&sql, columns, "", false);
+	appendStringInfo(&sql, "INSERT INTO %s (", restore->columns->target_name);
+	etl_undo_columns_list(&sql, restore->columns, "", false);
 	appendStringInfoString(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-	etl_undo_columns_list(&sql, columns, "o.", false);
-	appendStringInfo(&sql, " FROM %s", restore->old_rows);
-	if (columns->n_key > 0)
-		appendStringInfo(&sql, " WHERE %s", without(restore, restore->new_rows, "n", "o"));
+	etl_undo_columns_list(&sql, restore->columns, "u.", false);
+	appendStringInfo(&sql, " FROM %s", restore->deleted);
 	return sql.data;
 }
 
@@ -174,22 +180,18 @@ expect(const Restore *restore, int64 expected, int64 done)
 static void
 restore_keyed(const Restore *restore, bool dry_run)
 {
-	const EtlUndoColumns *columns = restore->columns;
-	int64 inserted = count(
-		psprintf("FROM %s WHERE %s", restore->new_rows, without(restore, restore->old_rows, "o", "n")));
-	int64 deleted = count(
-		psprintf("FROM %s WHERE %s", restore->old_rows, without(restore, restore->new_rows, "n", "o")));
-	int64 changed = count(psprintf("FROM %s, %s WHERE %s", restore->old_rows, restore->new_rows,
-								   etl_undo_columns_same_key(columns, "o", "n")));
+	int64 inserted = count(restore->inserted);
+	int64 updated = count(restore->updated);
+	int64 deleted = count(restore->deleted);
 
-	restore->result->restored += changed + deleted;
+	restore->result->restored += updated + deleted;
 	restore->result->removed += inserted;
 	if (dry_run)
 		return;
 	if (inserted > 0)
 		expect(restore, inserted, etl_dml_run(delete_statement(restore)).deleted);
-	if (changed > 0 && update_statement(restore) != NULL)
-		expect(restore, changed, etl_dml_run(update_statement(restore)).updated);
+	if (updated > 0 && update_statement(restore) != NULL)
+		expect(restore, updated, etl_dml_run(update_statement(restore)).updated);
 	if (deleted > 0)
 		expect(restore, deleted, etl_dml_run(insert_statement(restore)).inserted);
 }
@@ -198,9 +200,9 @@ restore_keyed(const Restore *restore, bool dry_run)
 static char *
 candidates(const Restore *restore, const char *columns)
 {
-	return psprintf("(SELECT %s%s AS image FROM %s AS t WHERE %s IN (SELECT n._etl_hash FROM %s))", columns,
+	return psprintf("(SELECT %s%s AS image FROM %s AS t WHERE %s IN (SELECT u._etl_hash FROM %s))", columns,
 					etl_undo_columns_text(restore->columns, "t"), restore->columns->target_name,
-					etl_undo_columns_hash(restore->columns, "t"), restore->new_rows);
+					etl_undo_columns_hash(restore->columns, "t"), restore->inserted);
 }
 
 /* groups returns a subquery of the new rows without duplicates: image and how often it is there. */
@@ -208,7 +210,7 @@ static char *
 groups(const Restore *restore)
 {
 	return psprintf("(SELECT %s AS image, pg_catalog.count(*) AS copies FROM %s GROUP BY 1) AS g",
-					etl_undo_columns_text(restore->columns, "n"), restore->new_rows);
+					etl_undo_columns_text(restore->columns, "u"), restore->inserted);
 }
 
 /* check_whole compares the target with what the run left behind: each row must be there at least as often. */
@@ -228,8 +230,8 @@ check_whole(const Restore *restore)
 static void
 restore_whole(const Restore *restore, bool dry_run)
 {
-	int64 inserted = count(psprintf("FROM %s", restore->new_rows));
-	int64 deleted = count(psprintf("FROM %s", restore->old_rows));
+	int64 inserted = count(restore->inserted);
+	int64 deleted = count(restore->deleted);
 
 	restore->result->restored += deleted;
 	restore->result->removed += inserted;
@@ -281,8 +283,9 @@ etl_undo_restore(const EtlUndo *undo, int64 run_id, bool dry_run)
 				table, run_id, attempt))) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		restore.old_rows = images(undo->task_id, run_id, attempt, 'o');
-		restore.new_rows = images(undo->task_id, run_id, attempt, 'n');
+		restore.inserted = images(undo->task_id, run_id, attempt, 'i');
+		restore.updated = images(undo->task_id, run_id, attempt, 'u');
+		restore.deleted = images(undo->task_id, run_id, attempt, 'd');
 		/* What earlier attempts have left shows only when the later ones are taken back. */
 		restore_attempt(&restore, is_last || !dry_run, dry_run);
 		is_last = false;
