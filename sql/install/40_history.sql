@@ -14,6 +14,8 @@ CREATE TABLE etl.run (
   backfill_id         bigint,
   params              jsonb NOT NULL DEFAULT '{}',
   full_refresh        boolean NOT NULL DEFAULT false,
+  replay_from         bigint,
+  force               boolean NOT NULL DEFAULT false,
   requested_by        regrole NOT NULL,
   requested_at        timestamptz NOT NULL,
   started_at          timestamptz,
@@ -22,6 +24,8 @@ CREATE TABLE etl.run (
   waiter              bigint,
   cancel_requested_at timestamptz,
   message             text,
+  rolled_back_at      timestamptz,
+  rolled_back_by      regrole,
   definition          jsonb NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.run IS 'One row per run of a pipeline.';
@@ -38,6 +42,8 @@ COMMENT ON COLUMN etl.run.deadline_missed_at IS 'When the scheduler saw that it 
 COMMENT ON COLUMN etl.run.backfill_id IS 'The backfill that the run is part of; NULL: none.';
 COMMENT ON COLUMN etl.run.params IS 'Parameters of the run; etl.param(name) in task SQL.';
 COMMENT ON COLUMN etl.run.full_refresh IS 'true: extracts ignore their watermark and loads read all batches.';
+COMMENT ON COLUMN etl.run.replay_from IS 'etl.replay from a batch: the load reads the raw batches from this one on again; NULL: it does not.';
+COMMENT ON COLUMN etl.run.force IS 'etl.replay(force => true): rows that the query does not return are deleted although old raw rows are gone.';
 COMMENT ON COLUMN etl.run.requested_by IS 'Role that asked for the run.';
 COMMENT ON COLUMN etl.run.requested_at IS 'When it was asked for.';
 COMMENT ON COLUMN etl.run.started_at IS 'When it left the queue.';
@@ -46,6 +52,8 @@ COMMENT ON COLUMN etl.run.retries IS 'How often etl.retry_run has reopened it.';
 COMMENT ON COLUMN etl.run.waiter IS 'Lock number of the session that waits for the run; the run is cancelled when that session gives up, and goes on without it when the server went down.';
 COMMENT ON COLUMN etl.run.cancel_requested_at IS 'When somebody asked to cancel it.';
 COMMENT ON COLUMN etl.run.message IS 'Why it was skipped or cancelled, or which tasks failed or warned.';
+COMMENT ON COLUMN etl.run.rolled_back_at IS 'When etl.rollback_run took it back; NULL: it stands.';
+COMMENT ON COLUMN etl.run.rolled_back_by IS 'Role that called etl.rollback_run.';
 COMMENT ON COLUMN etl.run.definition IS 'Pipeline, tasks and dependencies as they were when the run was created.';
 CREATE INDEX run_pipeline_idx ON etl.run (pipeline_id, run_id);
 CREATE UNIQUE INDEX run_scheduled_idx ON etl.run (pipeline_id, scheduled_for);

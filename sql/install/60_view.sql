@@ -5,7 +5,7 @@ SELECT r.run_id, p.name AS pipeline, r.state, r.mode, r.logical_time, r.schedule
        r.started_at, r.ended_at, coalesce(r.ended_at, now()) - r.started_at AS duration,
        r.deadline_at, r.deadline_missed_at, r.retries,
        t.tasks, t.tasks_done, t.tasks_failed, t.rows_read, t.rows_inserted, t.rows_updated, t.rows_deleted, t.rows_rejected,
-       r.message
+       r.message, r.rolled_back_at
 FROM etl.run AS r
 JOIN etl.pipeline AS p ON p.pipeline_id = r.pipeline_id
 LEFT JOIN LATERAL (
@@ -49,7 +49,7 @@ LEFT JOIN LATERAL (
   ORDER BY x.task_run_id DESC LIMIT 1) AS l ON true
 LEFT JOIN LATERAL (
   SELECT x.ended_at
-  FROM etl.task_run AS x JOIN etl.run AS r ON r.run_id = x.run_id AND r.backfill_id IS NULL
+  FROM etl.task_run AS x JOIN etl.run AS r ON r.run_id = x.run_id AND r.backfill_id IS NULL AND r.rolled_back_at IS NULL
   WHERE x.task_id = t.task_id AND (x.state = 'success' OR x.state = 'warning' AND x.error_sqlstate IS NULL)
   ORDER BY x.task_run_id DESC LIMIT 1) AS s ON true
 LEFT JOIN LATERAL (

@@ -88,3 +88,6 @@ CREATE POLICY alert_member ON etl.alert FOR SELECT
 ALTER TABLE etl.alert_delivery ENABLE ROW LEVEL SECURITY;
 CREATE POLICY alert_delivery_member ON etl.alert_delivery FOR SELECT
   USING (pg_has_role(current_user, owner, 'MEMBER'));
+ALTER TABLE etl.undo ENABLE ROW LEVEL SECURITY;
+CREATE POLICY undo_member ON etl.undo FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = undo.task_id));

@@ -6,6 +6,7 @@
 
 #include "access/xact.h"
 #include "api/args.h"
+#include "api/run_api.h"
 #include "catalog/pipeline.h"
 #include "catalog/task_run.h"
 #include "common/pg_prng.h"
@@ -130,6 +131,18 @@ run_and_wait(EtlRequest *request, bool commit)
 	return run_id;
 }
 
+/* etl_run_api_submit is what etl.run_pipeline does in the background. */
+int64
+etl_run_api_submit(EtlRequest *request, bool wait)
+{
+	EtlRunState state;
+
+	if (!wait)
+		return etl_request_submit(request, &state);
+	check_may_wait();
+	return run_and_wait(request, false);
+}
+
 /* etl.run_pipeline(name, params, wait, mode, tasks, full_refresh, logical_time) RETURNS bigint */
 Datum
 etl_run_pipeline(PG_FUNCTION_ARGS)
@@ -177,9 +190,9 @@ etl_execute_pipeline(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* check_run makes sure that a run exists and is the caller's business. Returns the name of its pipeline. */
-static char *
-check_run(int64 run_id)
+/* etl_run_api_check looks at the pipeline of the run. */
+char *
+etl_run_api_check(int64 run_id)
 {
 	char *name = etl_run_pipeline_name(run_id);
 
@@ -231,7 +244,7 @@ etl_wait_for_run(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	wait.run_id = DatumGetInt64(value);
 	etl_wait_check_isolation();
-	(void) check_run(wait.run_id);
+	(void) etl_run_api_check(wait.run_id);
 	if (etl_args_find(fcinfo, "timeout", &value))
 		wait.until = DatumGetTimestampTz(
 			DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()), value));
@@ -250,7 +263,7 @@ etl_retry_run(PG_FUNCTION_ARGS)
 	if (!etl_args_find(fcinfo, "run_id", &value))
 		PG_RETURN_NULL();
 	request.run_id = DatumGetInt64(value);
-	request.pipeline = check_run(request.run_id);
+	request.pipeline = etl_run_api_check(request.run_id);
 	if (version != NULL && strcmp(version, "original") != 0 && strcmp(version, "latest") != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid version \"%s\"", version),
 						errdetail("A run is retried by one of two versions of its definition."),
@@ -292,7 +305,7 @@ etl_cancel_run(PG_FUNCTION_ARGS)
 {
 	int64 run_id = PG_GETARG_INT64(0);
 
-	(void) check_run(run_id);
+	(void) etl_run_api_check(run_id);
 	etl_wake_at_commit();
 	PG_RETURN_BOOL(etl_run_cancel(run_id, psprintf("cancelled by %s", GetUserNameFromId(GetUserId(), false))));
 }

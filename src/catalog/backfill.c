@@ -55,7 +55,7 @@ time_array(const TimestampTz *time, int n)
  */
 static const char *const decide_sql =
 	"WITH done AS (SELECT r.interval_start, r.interval_end, max(r.run_id) AS last, "
-	"    max(r.run_id) FILTER (WHERE r.state IN ('success', 'warning')) AS good "
+	"    max(r.run_id) FILTER (WHERE r.state IN ('success', 'warning') AND r.rolled_back_at IS NULL) AS good "
 	"  FROM etl.run AS r CROSS JOIN LATERAL (SELECT CASE WHEN r.definition->'only' <> 'null' THEN "
 	"    ARRAY(SELECT jsonb_array_elements_text(r.definition->'only')) END AS only) AS o "
 	"  WHERE r.pipeline_id = $1 AND r.interval_start >= ($2)[1] AND r.interval_end <= ($3)[cardinality($3)] "

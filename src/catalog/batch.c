@@ -111,6 +111,30 @@ etl_batch_before(const char *target, TimestampTz moment)
 	return result;
 }
 
+/* etl_batch_first finds what the raw table began with. */
+int64
+etl_batch_first(const char *target, TimestampTz *loaded_at)
+{
+	static EtlStatement statement = {"SELECT batch_id, loaded_at FROM etl.batch WHERE target = $1 AND row_count > 0"
+									 " ORDER BY batch_id LIMIT 1",
+									 1,
+									 {TEXTOID}};
+	Datum value = CStringGetTextDatum(target);
+	EtlScope scope;
+	int64 result = 0;
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&statement, &value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		result = etl_row_int64(&row, "batch_id");
+		*loaded_at = etl_row_time(&row, "loaded_at");
+	}
+	etl_catalog_end(&scope);
+	return result;
+}
+
 /* value_pattern returns what the text of a cursor value of a type looks like; NULL: anything. */
 static const char *
 value_pattern(Oid type)

@@ -59,4 +59,7 @@ extern bool etl_batch_reaching(const EtlTask *task, Oid type, const char *lower,
 /* The batches of target from number first on that a backfill wrote, as text of a bigint[]; NULL: none. */
 extern char *etl_batch_backfilled(const char *target, int64 first);
 
+/* The first batch of a raw table that had rows, and when it was loaded; 0: there is none. */
+extern int64 etl_batch_first(const char *target, TimestampTz *loaded_at);
+
 #endif /* ETL_BATCH_H */

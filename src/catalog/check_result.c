@@ -59,6 +59,8 @@ etl_check_result_baseline(int64 task_id, int64 before_run, bool accept_failed, i
 		.sql = "SELECT measured::bigint AS measured FROM etl.check_result"
 			   " WHERE task_id = $1 AND ($2 = 0 OR run_id < $2) AND measured IS NOT NULL"
 			   " AND (state IN ('pass', 'warn', 'not_evaluated') OR ($3 AND state = 'fail'))"
+			   " AND NOT EXISTS (SELECT FROM etl.run AS r WHERE r.run_id = check_result.run_id"
+			   " AND r.rolled_back_at IS NOT NULL)"
 			   " ORDER BY check_result_id DESC LIMIT 1",
 		.nargs = 3,
 		.argtype = {INT8OID, INT8OID, BOOLOID},

@@ -8,6 +8,7 @@
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
 #include "catalog/spi.h"
+#include "catalog/undo.h"
 #include "schedule/cron_bridge.h"
 #include "utils/builtins.h"
 
@@ -109,6 +110,7 @@ etl_owner_reassign(Oid from, Oid to)
 	etl_catalog_call(&route, value, NULL, SPI_OK_UPDATE);
 	etl_catalog_call(&delivery, value, NULL, SPI_OK_UPDATE);
 	reassign_active(value);
+	etl_undo_follow_owners(0);
 	for (int i = 0; i < scheduled.n; i++)
 		etl_cron_sync(etl_pipeline_find(scheduled.name[i], false));
 }

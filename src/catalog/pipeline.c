@@ -7,6 +7,7 @@
 #include "catalog/pg_type.h"
 #include "catalog/change_log.h"
 #include "catalog/pipeline.h"
+#include "catalog/undo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -191,6 +192,7 @@ etl_pipeline_update(const EtlPipeline *pipeline)
 
 	pipeline_arguments(pipeline, value, null);
 	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
+	etl_undo_follow_owners(pipeline->pipeline_id);
 }
 
 /* etl_pipeline_delete removes a pipeline with its tasks and history. */
@@ -201,6 +203,7 @@ etl_pipeline_delete(int64 pipeline_id)
 	Datum value = Int64GetDatum(pipeline_id);
 
 	etl_change_log_drop_pipeline(pipeline_id);
+	etl_undo_forget_pipeline(pipeline_id);
 	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
 }
 

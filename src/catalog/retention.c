@@ -9,6 +9,7 @@
  * Kept whatever their age:
  *	- runs: those that have not ended; the newest 10 of a pipeline; its last successful one, from which the next one
  *	  takes up its interval; and those that hold the last success of a task, for etl.freshness
+ *	- runs that can still be rolled back
  *	- results: the newest 10 of a check, and the last one that row_count_variance may compare with
  *	- alerts: the newest 10 of a pipeline and severity, and those with deliveries that are still to be made
  */
@@ -45,6 +46,8 @@ static EtlStatement runs = {
 	"  AND (SELECT count(*) FROM (SELECT n.pipeline_id FROM etl.run AS n "
 	"    WHERE (n.pipeline_id, n.run_id) > (w.pipeline_id, w.run_id) "
 	"    ORDER BY n.pipeline_id, n.run_id LIMIT 10) AS newer WHERE newer.pipeline_id = w.pipeline_id) = 10 "
+	/* cannot be rolled back any more */
+	"  AND NOT EXISTS (SELECT FROM etl.undo AS u WHERE u.run_id = w.run_id) "
 	/* not the last success of its pipeline */
 	"  AND (w.state NOT IN ('success', 'warning') OR w.backfill_id IS NOT NULL OR "
 	"    (SELECT n.pipeline_id FROM etl.run AS n "

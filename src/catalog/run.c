@@ -114,10 +114,11 @@ etl_run_load(int64 run_id)
 bool
 etl_run_info(int64 run_id, EtlRunInfo *info)
 {
-	static EtlStatement get = {"SELECT full_refresh, logical_time, interval_start, interval_end, backfill_id, params "
-							   "FROM etl.run WHERE run_id = $1",
-							   1,
-							   {INT8OID}};
+	static EtlStatement get = {
+		"SELECT full_refresh, replay_from, force, logical_time, interval_start, interval_end, backfill_id, params "
+		"FROM etl.run WHERE run_id = $1",
+		1,
+		{INT8OID}};
 	EtlScope scope;
 	bool found;
 	Datum value = Int64GetDatum(run_id);
@@ -130,6 +131,8 @@ etl_run_info(int64 run_id, EtlRunInfo *info)
 
 		info->run_id = run_id;
 		info->full_refresh = etl_row_bool(&row, "full_refresh");
+		info->replay_from = etl_row_int64(&row, "replay_from");
+		info->force = etl_row_bool(&row, "force");
 		info->logical_time = etl_row_time(&row, "logical_time");
 		info->interval_start = etl_row_time(&row, "interval_start");
 		info->interval_end = etl_row_time(&row, "interval_end");

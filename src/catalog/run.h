@@ -24,6 +24,8 @@ typedef struct EtlRunInfo
 {
 	int64 run_id;
 	bool full_refresh;
+	int64 replay_from; /* 0: none */
+	bool force;
 	TimestampTz logical_time;
 	TimestampTz interval_start; /* DT_NOBEGIN: none */
 	TimestampTz interval_end;

@@ -12,6 +12,7 @@
 #include "catalog/kafka_offset.h"
 #include "catalog/pg_type.h"
 #include "catalog/task.h"
+#include "catalog/undo.h"
 #include "catalog/watermark.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -386,6 +387,7 @@ etl_task_update(const EtlTask *task)
 
 	task_arguments(task, value, null);
 	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
+	etl_undo_follow_owners(task->pipeline_id);
 }
 
 /* etl_task_delete removes a task with its edges, watermark and positions. */
@@ -396,6 +398,7 @@ etl_task_delete(int64 task_id)
 	Datum value = Int64GetDatum(task_id);
 
 	etl_change_log_drop_task(task_id);
+	etl_undo_forget_task(task_id);
 	etl_catalog_call(&delete, &value, NULL, SPI_OK_DELETE);
 }
 
@@ -403,12 +406,39 @@ etl_task_delete(int64 task_id)
 void
 etl_task_forget_progress(int64 task_id)
 {
+	etl_undo_lose(task_id, "etl.alter_task has let the task begin anew since", false);
 	etl_watermark_forget(task_id, GetUserId(), "alter_task");
 	etl_extract_progress_abandon(task_id);
 	etl_kafka_offset_forget(task_id, NULL, -1);
 	etl_consumed_forget(task_id);
 	etl_file_ledger_delete(task_id);
 	etl_http_progress_delete(task_id);
+}
+
+/* etl_task_other_writer names another task that writes a table, for people; NULL: there is none. */
+char *
+etl_task_other_writer(int64 task_id, const char *target)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT format('task \"%s\" of pipeline \"%s\"', t.name, p.name) AS writer FROM etl.task AS t"
+			   " JOIN etl.pipeline AS p ON p.pipeline_id = t.pipeline_id WHERE t.task_id <> $1 AND $2 = ANY (t.writes)"
+			   " ORDER BY t.task_id LIMIT 1",
+		.nargs = 2,
+		.argtype = {INT8OID, TEXTOID},
+	};
+	Datum value[2] = {Int64GetDatum(task_id), CStringGetTextDatum(target)};
+	EtlScope scope;
+	char *result = NULL;
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		result = etl_row_text(&row, "writer");
+	}
+	etl_catalog_end(&scope);
+	return result;
 }
 
 /*

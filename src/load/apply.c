@@ -20,6 +20,7 @@
 #include "load/markers.h"
 #include "load/reject.h"
 #include "load/write.h"
+#include "load/replay.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -298,6 +299,38 @@ write_changes(Apply *apply, const Kinds *kinds)
 	}
 }
 
+/* absent_condition says which rows of the target go when it is made equal to the query. Rows marked as deleted stay. */
+static char *
+absent_condition(const EtlDelta *delta)
+{
+	const EtlPlan *plan = delta->plan;
+	char *absent = psprintf("NOT EXISTS (SELECT 1 FROM %s AS d WHERE %s)", delta->table, etl_change_match(plan));
+
+	if (plan->on_delete != ETL_ON_DELETE_MARK)
+		return absent;
+	if (delta->gone == NULL)
+		return psprintf("%s AND t." ETL_DELETED_AT " IS NULL", absent);
+	return psprintf("%s AND t." ETL_DELETED_AT " IS NULL AND NOT EXISTS (SELECT 1 FROM %s AS g WHERE %s)", absent,
+					delta->gone, etl_markers_same_key(plan));
+}
+
+/* delete_absent deletes the rows of the target that the query does not return, after all others were written. */
+static int64
+delete_absent(Apply *apply)
+{
+	char *add = etl_change_add(&apply->change, ETL_CHANGE_DELETE, "", absent_condition(apply->delta));
+	int64 n = etl_dml_run(add).inserted;
+
+	if (n == 0)
+		return 0;
+	add_text(apply, add);
+	apply->statement = etl_write_delete;
+	execute(apply);
+	check_written(apply, "deleted", n, apply->last.deleted);
+	accept(apply);
+	return n;
+}
+
 /* keep_images tells what was changed. */
 static void
 keep_images(Apply *apply, const Kinds *kinds)
@@ -318,7 +351,7 @@ apply_keyed(Apply *apply)
 {
 	EtlDelta *delta = apply->delta;
 	const EtlPlan *plan = delta->plan;
-	int64 rejected = delta->attempt->counts.rejected;
+	bool is_exact;
 	int level = NewGUCNestLevel();
 	int64 rows;
 	Kinds kinds;
@@ -326,18 +359,19 @@ apply_keyed(Apply *apply)
 	set_local("datestyle", "ISO, YMD");
 	if (delta->rows > 0)
 		find_bounds(apply);
-	apply->change.is_guarded = plan->mode == ETL_MODE_MERGE;
+	is_exact = etl_replay_is_exact(delta);
+	apply->change.is_guarded = plan->mode == ETL_MODE_MERGE && !is_exact;
 	apply->change.late_before = delta->knows_late ? etl_late_before(plan, delta->attempt) : NULL;
 	rows = join_target(apply);
 	add_gone(apply);
 	kinds = count_kinds(apply);
 	etl_late_put_aside(delta, apply->change.table, kinds.late);
 	write_changes(apply, &kinds);
+	if (is_exact && etl_replay_may_delete(delta))
+		kinds.delete += delete_absent(apply);
 	keep_images(apply, &kinds);
 	AtEOXact_GUC(true, level);
 	delta->attempt->counts.unchanged += delta->rows - rows + kinds.stale;
-	if (delta->attempt->counts.rejected > rejected + kinds.late)
-		etl_attempt_note(delta->attempt, "target %s refused some rows", plan->target_name);
 	etl_attempt_count(delta->attempt, "stale", kinds.stale);
 }
 
@@ -388,5 +422,8 @@ etl_apply_run(EtlDelta *delta)
 	else if (plan->mode == ETL_MODE_APPEND && !delta->attempt->full_refresh)
 		apply_append(&apply);
 	else
+	{
+		etl_replay_check_append(delta);
 		apply_replace(&apply);
+	}
 }

@@ -231,7 +231,7 @@ etl_load_explain(const EtlTask *task)
 	lines = lappend(lines,
 					psprintf("-- %s \"%s\" into %s, mode %s", task->kind == ETL_TASK_AGGREGATE ? "aggregate" : "load",
 							 task->name, plan->target_name, mode_name(plan->mode)));
-	increment = etl_increment_read(plan, false, true);
+	increment = etl_increment_read(plan, false, 0, true);
 	lines = describe_inputs(lines, increment);
 	lines = add_touched(lines, increment);
 	query = etl_increment_query(increment);

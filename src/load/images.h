@@ -1,17 +1,18 @@
 /*
  * images.h
- *		The rows that a run has changed in a target, as they were and as they are.
+ *		What a run has changed in its target, for whoever needs the rows of before and after.
+ *
+ * Both are FROM items as SQL, whose columns have the names of the target's; generated columns may be left out.
  */
 #ifndef ETL_IMAGES_H
 #define ETL_IMAGES_H
 
 #include "c.h"
 
-/* FROM items whose columns have the names of the target's; NULL: there are none. */
 typedef struct EtlImages
 {
-	const char *old_rows; /* updated or deleted rows, as they were: the columns that were asked for */
-	const char *new_rows; /* inserted or updated rows, as they are: all columns */
+	const char *old_rows; /* rows that were updated or deleted, as they were; NULL: none */
+	const char *new_rows; /* rows that were inserted or updated, as they are; NULL: none */
 	int64 n_old;
 	int64 n_new;
 } EtlImages;

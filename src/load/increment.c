@@ -70,6 +70,8 @@ read_position(EtlIncrement *increment, const EtlInput *input, EtlPosition *posit
 	position->is_driver = list_member_ptr(increment->plan->compile->drivers, input);
 	position->was_read = etl_consumed_find(increment->plan->task->task_id, input->name, &position->after);
 	position->is_known = position->was_read;
+	if (increment->replay_from > 0 && !input->is_kept)
+		position->after = increment->replay_from - 1;
 	position->is_new = etl_batch_range(input->name, position->after, &position->range);
 	if (!position->is_new)
 		position->range.last = position->after;
@@ -142,11 +144,12 @@ read_all(EtlIncrement *increment, bool is_dry)
 
 /* etl_increment_read reads a second time under the locks. */
 EtlIncrement *
-etl_increment_read(const EtlPlan *plan, bool is_full, bool is_dry)
+etl_increment_read(const EtlPlan *plan, bool is_full, int64 replay_from, bool is_dry)
 {
 	EtlIncrement *increment = palloc0(sizeof(EtlIncrement));
 
 	increment->plan = plan;
+	increment->replay_from = replay_from;
 	increment->kind = etl_increment_kind(plan);
 	increment->position = palloc0(sizeof(EtlPosition) * Max(list_length(plan->compile->inputs), 1));
 	read_all(increment, is_dry);
@@ -309,8 +312,8 @@ touched_by(const EtlIncrement *increment, int n)
 		else if (i == n)
 			etl_compile_narrow(input, position->after, &position->range);
 		else if (input->is_kept)
-			etl_compile_replace(
-				input, etl_kept_rows(input, position->log, position->after, PG_INT64_MAX, ETL_KEPT_BOTH));
+			etl_compile_replace(input,
+								etl_kept_rows(input, position->log, position->after, PG_INT64_MAX, ETL_KEPT_BOTH));
 		i++;
 	}
 	etl_compile_leave_out(compile);

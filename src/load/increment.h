@@ -39,6 +39,7 @@ typedef struct EtlIncrement
 	const EtlPlan *plan;
 	EtlIncrementKind kind;
 	EtlPosition *position;
+	int64 replay_from;
 	bool is_recent;		/* evaluated whole in each run: read_window counts */
 	int n_new;			/* drivers with something new */
 	int64 rows;			/* rows that are new, of all drivers */
@@ -49,10 +50,10 @@ typedef struct EtlIncrement
 extern EtlIncrementKind etl_increment_kind(const EtlPlan *plan);
 
 /*
- * Reads the positions. is_full: from the start; is_dry: nothing is made or locked. The result says kind and what is new.
+ * Reads the positions. is_full: from the start; replay_from: the first batch of the raw input that is read again, or 0; is_dry: nothing is made or locked. The result says kind and what is new.
  * Takes the locks of kept inputs where everything is read, so that nobody is in the middle of changing them.
  */
-extern EtlIncrement *etl_increment_read(const EtlPlan *plan, bool is_full, bool is_dry);
+extern EtlIncrement *etl_increment_read(const EtlPlan *plan, bool is_full, int64 replay_from, bool is_dry);
 
 /* The query for the rows of the delta. Changes plan->compile. */
 extern char *etl_increment_query(EtlIncrement *increment);

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/table.h"
 #include "catalog/spi.h"
 #include "fault.h"
 #include "load/apply.h"
@@ -20,9 +21,12 @@
 #include "load/statistics.h"
 #include "load/target.h"
 #include "load/touch.h"
+#include "load/undo.h"
+#include "load/undo_images.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/rel.h"
 
 /* Memory for the sort of a delta, in kB. Hash tables get no more than sorts, so that a worker stays within bounds. */
 #define SORT_MEMORY 65536
@@ -145,14 +149,36 @@ make_delta(EtlAttempt *attempt, EtlIncrement *increment)
 	return delta;
 }
 
-/* apply brings a filled delta into the target and tells those who follow it. */
+/* all_columns returns the numbers of the columns of the target. */
+static Bitmapset *
+all_columns(const EtlPlan *plan)
+{
+	Relation relation = table_open(plan->target, AccessShareLock);
+	Bitmapset *columns = NULL;
+
+	for (int i = 0; i < RelationGetDescr(relation)->natts; i++)
+		if (!TupleDescAttr(RelationGetDescr(relation), i)->attisdropped)
+			columns = bms_add_member(columns, i + 1);
+	table_close(relation, NoLock);
+	return columns;
+}
+
+/* apply brings a filled delta into the target, keeps what can be taken back, and tells those who follow the target. */
 static void
 apply(EtlDelta *delta, EtlCapture *capture)
 {
-	delta->old = etl_capture_columns(capture);
+	const EtlTask *task = delta->plan->task;
+	bool is_keyed = delta->plan->n_key > 0;
+	char *before = is_keyed ? NULL : etl_undo_images_before(delta);
+
+	delta->old = is_keyed && task->keep_undo != NULL ? all_columns(delta->plan) : etl_capture_columns(capture);
 	ETL_FAULT("before_merge");
 	etl_apply_run(delta);
 	etl_capture_write(capture, delta->attempt, &delta->images);
+	if (is_keyed)
+		etl_undo_keep(delta->attempt, delta->plan->target, &task->key, &delta->images);
+	else
+		etl_undo_images_keep(delta, before);
 	ETL_FAULT("after_merge");
 }
 
@@ -174,7 +200,7 @@ etl_load_run(EtlAttempt *attempt)
 	EtlDelta *delta;
 	int level;
 
-	increment = etl_increment_read(plan, attempt->full_refresh, false);
+	increment = etl_increment_read(plan, attempt->full_refresh, attempt->replay_from, false);
 	if (increment->kind != ETL_INCREMENT_WHOLE && increment->n_new == 0)
 	{
 		note_nothing(attempt, increment);
@@ -186,7 +212,7 @@ etl_load_run(EtlAttempt *attempt)
 	delta = make_delta(attempt, increment);
 	etl_markers_collect(delta);
 	capture = etl_capture_open(plan);
-	delta->images_are_needed = capture != NULL;
+	delta->images_are_needed = capture != NULL || attempt->task->keep_undo != NULL;
 	if (!etl_fresh_may(delta, increment) || !etl_fresh_run(delta, increment))
 	{
 		etl_delta_fill(delta);

@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "catalog/extension.h"
 #include "catalog/retention.h"
+#include "catalog/undo.h"
 #include "notify/notifier.h"
 #include "schedule/backfill.h"
 #include "schedule/due.h"
@@ -82,6 +83,7 @@ forget_history(TimestampTz now)
 		return;
 	etl_step_begin();
 	more = etl_retention_step();
+	more = etl_undo_purge() || more;
 	etl_step_end();
 	retention_due = more ? now : TimestampTzPlusMilliseconds(now, RETENTION_PAUSE);
 }

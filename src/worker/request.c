@@ -84,6 +84,9 @@ etl_request_make(const EtlRequest *request)
 	etl_member_push(&state, "pipeline", request->pipeline);
 	etl_member_push(&state, "mode", request->is_inline ? "inline" : "background");
 	etl_member_push(&state, "full_refresh", request->full_refresh ? "true" : "false");
+	if (request->replay_from != 0)
+		etl_member_push(&state, "replay_from", psprintf(INT64_FORMAT, request->replay_from));
+	etl_member_push(&state, "force", request->force ? "true" : "false");
 	if (request->waiter != 0)
 		etl_member_push(&state, "waiter", psprintf(INT64_FORMAT, request->waiter));
 	if (!TIMESTAMP_IS_NOBEGIN(request->logical_time))

@@ -30,6 +30,8 @@ typedef struct EtlRequest
 	Jsonb *params;	/* NULL: none */
 	EtlNames tasks; /* name == NULL: all */
 	bool full_refresh;
+	int64 replay_from; /* 0: no replay from a batch */
+	bool force;		   /* full_refresh: delete although old raw rows are gone */
 	bool is_inline;
 	TimestampTz logical_time; /* DT_NOBEGIN: now */
 	int64 waiter;			  /* 0: nobody waits */

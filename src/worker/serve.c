@@ -6,6 +6,7 @@
 
 #include "catalog/member.h"
 #include "catalog/pipeline.h"
+#include "catalog/rollback.h"
 #include "catalog/run.h"
 #include "notify/alert.h"
 #include "schedule/due.h"
@@ -34,6 +35,11 @@ find_run(int64 run_id, Oid caller, EtlRunState *state)
 						errdetail("Its state is %s.", etl_state_run_name(*state)),
 						errhint("Runs that are failed, cancelled or warning can be retried; etl.run_pipeline starts a "
 								"new run.")));
+	if (etl_rollback_done(run_id) != NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("run " INT64_FORMAT " cannot be retried", run_id),
+						errdetail("It was rolled back at %s.", etl_rollback_done(run_id)),
+						errhint("etl.run_pipeline starts a new run.")));
 	return pipeline;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/undo.h"
 #include "errors.h"
 #include "load/load.h"
 #include "quality/check.h"
@@ -43,6 +44,8 @@ void
 etl_work_of_run(EtlWork *work, const EtlRunInfo *info)
 {
 	work->attempt.full_refresh = info->full_refresh;
+	work->attempt.replay_from = info->replay_from;
+	work->attempt.force = info->force;
 	work->attempt.is_backfill = info->backfill_id != 0;
 	work->attempt.logical_time = info->logical_time;
 	work->attempt.interval_start = info->interval_start;
@@ -120,6 +123,7 @@ run_gates(EtlWork *work)
 static EtlTaskState
 run_kind(EtlWork *work)
 {
+	etl_undo_begin(&work->attempt);
 	switch (work->attempt.task->kind)
 	{
 		case ETL_TASK_EXTRACT:

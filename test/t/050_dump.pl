@@ -46,8 +46,8 @@ SET search_path = dw, public;
 SELECT etl.create_pipeline('daily', description => 'It''s "daily"', timezone => 'Europe/Madrid', max_parallel => 2, on_overlap => 'queue',
          run_timeout => '3 h', tags => '{"team": "bi"}');
 SELECT etl.add_extract('daily', 'extract', 'source', 'dw.raw', cursor_column => 'id', primary_key => '{id}', retry_delays => '{1 min,5 min}');
-SELECT etl.add_load('daily', 'load', 'SELECT id, v FROM raw', 'dw.fact', '{id}');
-SELECT etl.add_aggregate('daily', 'sum', 'SELECT length(v) AS l, count(*) AS n FROM fact GROUP BY 1', 'dw.sums', '{l}');
+SELECT etl.add_load('daily', 'load', 'SELECT id, v FROM raw', 'dw.fact', '{id}', keep_undo => '7 days');
+SELECT etl.add_aggregate('daily', 'sum', 'SELECT length(v) AS l, count(*) AS n FROM fact GROUP BY 1', 'dw.sums', '{l}', keep_undo => '7 days');
 SELECT etl.add_sql('daily', 'last', 'SELECT 1', depends_on => '{sum}', timeout => '1 h');
 SELECT etl.add_check('daily', 'gate', 'dw.fact', 'duplicates', columns => '{id}', fail => '0', gate => 'load');
 SELECT etl.create_pipeline('paused');
@@ -65,6 +65,9 @@ is(sql('restored', $progress), sql('warehouse', $progress), 'so is the progress'
 isnt(sql('restored', $progress), '', 'and there is some');
 is( sql('restored', 'SELECT (SELECT count(*) FROM etl.run), (SELECT count(*) FROM etl.task_run), (SELECT count(*) FROM etl.check_result)'),
 	'0|0|0', 'the history stayed behind');
+my $undo = q{SELECT count(*) FROM pg_class WHERE relnamespace = 'etl'::regnamespace AND relname ~ '^undo_[0-9]+$'};
+is(sql('warehouse', $undo), 2, 'undo was kept');
+is(sql('restored', $undo . ' UNION ALL SELECT count(*) FROM etl.undo'), "0\n0", 'which stayed behind, too');
 is(sql('restored', "SELECT count(*) FROM etl.validate('daily') WHERE severity = 'error'"), 0, 'validate finds no error');
 
 # The restored warehouse goes on where the dumped one stood.
@@ -74,6 +77,9 @@ is( sql('restored', "SELECT string_agg(concat_ws(' ', task, state, rows_inserted
 	'extract success 1 0, last success 0 0, load success 1 0, sum success 0 1', 'the next run loads only what is new');
 is(sql('restored', "SELECT rows_read < 5 FROM etl.task_status WHERE task = 'extract'"), 't', 'and reads no more');
 is(sql('restored', 'SELECT count(*), count(DISTINCT id) FROM dw.fact'), '101|101', 'the fact is complete');
+is( sql('restored', q{SELECT string_agg(concat_ws(' ', task, restored, removed), ', ') FROM etl.rollback_run((SELECT max(run_id) FROM etl.run))}),
+	'sum 1 0, load 0 1', 'a run of the restored warehouse can be rolled back');
+sql('restored', "SELECT etl.run_pipeline('daily')");
 is(sql('restored', 'SELECT count(DISTINCT batch_id) = count(*) AND max(batch_id) > (SELECT min(batch_id) FROM etl.batch) FROM etl.batch'),
 	't', 'numbers of batches go on');
 cmp_ok(sql('restored', "SELECT etl.create_pipeline('another')"), '>', sql('restored', "SELECT pipeline_id FROM etl.pipeline WHERE name = 'paused'"),

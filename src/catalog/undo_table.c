@@ -1,0 +1,192 @@
+/*
+ * undo_table.c
+ *		The tables etl.undo_<task_id>. See undo_table.h.
+ *
+ * Rights are granted while a table is no member of the extension: what it has when it becomes one counts as the extension's own,
+ * and pg_dump leaves it out with the table.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/spi.h"
+#include "catalog/undo_table.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+/* Rows that are deleted at a time. */
+#define PORTION "5000"
+
+/* etl_undo_table_name returns the name. */
+char *
+etl_undo_table_name(int64 task_id)
+{
+	return psprintf("etl.undo_" INT64_FORMAT, task_id);
+}
+
+/* find returns the table, which may be dropped any moment. */
+static Oid
+find(int64 task_id)
+{
+	return get_relname_relid(psprintf("undo_" INT64_FORMAT, task_id), get_namespace_oid("etl", false));
+}
+
+/* etl_undo_table_lock waits for whoever is dropping it just now. */
+Oid
+etl_undo_table_lock(int64 task_id)
+{
+	Oid table = find(task_id);
+	Relation relation = OidIsValid(table) ? try_relation_open(table, RowExclusiveLock) : NULL;
+
+	if (relation == NULL)
+		return InvalidOid;
+	relation_close(relation, NoLock);
+	return table;
+}
+
+/* execute executes a statement, or a list of them, as the owner of the extension. */
+static uint64
+execute(const char *sql, int expected)
+{
+	EtlStatement statement = {.sql = sql};
+	EtlScope scope;
+	uint64 n;
+
+	etl_catalog_begin(&scope);
+	n = etl_catalog_exec(&statement, NULL, NULL, expected);
+	SPI_freeplan(statement.plan);
+	etl_catalog_end(&scope);
+	return n;
+}
+
+/* set_member makes the table a member of the extension, or takes it out. */
+static void
+set_member(const char *name, bool is_member)
+{
+	(void) execute(psprintf("ALTER EXTENSION etl_ext %s TABLE %s", is_member ? "ADD" : "DROP", name), SPI_OK_UTILITY);
+}
+
+/* grant gives the rights to a role. */
+static void
+grant(const char *name, Oid role)
+{
+	(void) execute(
+		psprintf("GRANT SELECT, INSERT, DELETE ON %s TO %s", name, quote_identifier(GetUserNameFromId(role, false))),
+		SPI_OK_UTILITY);
+}
+
+/* etl_undo_table_create makes it with an index by run. */
+void
+etl_undo_table_create(int64 task_id, const char *columns, Oid role)
+{
+	char *name = etl_undo_table_name(task_id);
+
+	(void) execute(psprintf("CREATE TABLE %s (_etl_run bigint NOT NULL, _etl_task_run bigint NOT NULL,"
+							" _etl_image \"char\" NOT NULL, _etl_hash bigint%s)",
+							name, columns),
+				   SPI_OK_UTILITY);
+	(void) execute(psprintf("CREATE INDEX ON %s (_etl_run)", name), SPI_OK_UTILITY);
+	(void) execute(psprintf("COMMENT ON TABLE %s IS 'Rows that etl.rollback_run can put back; see etl.undo.'", name),
+				   SPI_OK_UTILITY);
+	(void) execute(psprintf("REVOKE ALL ON %s FROM PUBLIC", name), SPI_OK_UTILITY);
+	grant(name, role);
+	set_member(name, true);
+}
+
+/* strangers returns the roles, quoted, that have rights and are not the one named; NULL: none. */
+static char *
+strangers(int64 task_id, Oid role)
+{
+	static EtlStatement list = {
+		"SELECT string_agg(DISTINCT quote_ident(r.rolname), ', ') AS roles FROM pg_class AS c, aclexplode(c.relacl) AS "
+		"a"
+		" JOIN pg_roles AS r ON r.oid = a.grantee WHERE c.oid = $1 AND a.grantee NOT IN ($2, c.relowner)",
+		2,
+		{OIDOID, OIDOID}};
+	Datum value[2] = {ObjectIdGetDatum(find(task_id)), ObjectIdGetDatum(role)};
+	EtlScope scope;
+	EtlRow row;
+	char *result;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	result = etl_row_text(&row, "roles");
+	etl_catalog_end(&scope);
+	return result;
+}
+
+/* etl_undo_table_grant follows a change of the task's owner. */
+void
+etl_undo_table_grant(int64 task_id, Oid role)
+{
+	char *name = etl_undo_table_name(task_id);
+	char *others = strangers(task_id, role);
+	AclMode wanted = ACL_SELECT | ACL_INSERT | ACL_DELETE;
+
+	if (others == NULL && pg_class_aclmask(find(task_id), role, wanted, ACLMASK_ALL) == wanted)
+		return;
+	set_member(name, false);
+	if (others != NULL)
+		(void) execute(psprintf("REVOKE ALL ON %s FROM %s", name, others), SPI_OK_UTILITY);
+	grant(name, role);
+	set_member(name, true);
+}
+
+/* etl_undo_table_analyze is needed right after a run: without it, the planner takes the rows of a run for a few. */
+void
+etl_undo_table_analyze(int64 task_id)
+{
+	if (OidIsValid(find(task_id)))
+		(void) execute(psprintf("ANALYZE %s", etl_undo_table_name(task_id)), SPI_OK_UTILITY);
+}
+
+/* etl_undo_table_try holds the lock until the end of the transaction. */
+bool
+etl_undo_table_try(int64 task_id)
+{
+	Oid table = find(task_id);
+
+	return !OidIsValid(table) || ConditionalLockRelationOid(table, AccessExclusiveLock);
+}
+
+/* etl_undo_table_drop takes it out of the extension first. */
+void
+etl_undo_table_drop(int64 task_id)
+{
+	char *name = etl_undo_table_name(task_id);
+	Oid table = find(task_id);
+
+	if (!OidIsValid(table))
+		return;
+	LockRelationOid(table, AccessExclusiveLock);
+	if (find(task_id) != table)
+		return;
+	set_member(name, false);
+	(void) execute(psprintf("DROP TABLE %s", name), SPI_OK_UTILITY);
+}
+
+/* etl_undo_table_purge does not wait: the scheduler has other things to do. */
+bool
+etl_undo_table_purge(int64 task_id, int64 run_id, uint64 *deleted)
+{
+	char *name = etl_undo_table_name(task_id);
+	Oid table = find(task_id);
+
+	*deleted = 0;
+	if (!OidIsValid(table))
+		return true;
+	if (!ConditionalLockRelationOid(table, RowExclusiveLock))
+		return false;
+	if (find(task_id) == table)
+		*deleted = execute(
+			psprintf("DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %s WHERE _etl_run = " INT64_FORMAT
+					 " LIMIT " PORTION "))",
+					 name, name, run_id),
+			SPI_OK_DELETE);
+	return true;
+}
