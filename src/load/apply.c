@@ -16,6 +16,7 @@
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/merge.h"
+#include "load/partitions.h"
 #include "load/reject.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -141,6 +142,7 @@ find_bounds(Apply *apply)
 	char *low = etl_merge_bound(apply->delta->plan, apply->delta->table, false);
 	char *high = etl_merge_bound(apply->delta->plan, apply->delta->table, true);
 
+	apply->source.partitions = etl_partitions_bounds(apply->delta->plan, apply->delta->table);
 	if (low == NULL || high == NULL)
 		return;
 	apply->source.lowest = etl_sql_text(low);
@@ -229,6 +231,8 @@ etl_apply_run(EtlDelta *delta)
 	int64 rejected = counts->rejected;
 	EtlDml gone = apply_markers(&apply);
 
+	if (delta->rows > 0)
+		etl_partitions_ensure_for(delta->attempt, plan, delta->table);
 	if (plan->mode == ETL_MODE_APPEND && !delta->attempt->full_refresh)
 	{
 		apply.statement = etl_merge_insert;

@@ -59,6 +59,8 @@ append_bounds(StringInfo sql, const EtlPlan *plan, const EtlSource *source)
 	const EtlColumn *column = etl_plan_key(plan, 0);
 	char *type = etl_text_type(column->target_type, -1);
 
+	if (source->partitions != NULL)
+		appendStringInfoString(sql, source->partitions);
 	if (source->lowest == NULL || source->highest == NULL)
 		return;
 	appendStringInfo(sql, " AND t.%s%s%s::%s", column->quoted, key_operator(column, BTGreaterEqualStrategyNumber),
