@@ -128,7 +128,8 @@ note_statement(const Apply *apply)
 
 	initStringInfo(&sql);
 	MemoryContextSwitchTo(caller);
-	appendStringInfo(&sql, "%s;\n\n%s;", etl_delta_statement(delta->plan, delta->query, delta->table),
+	appendStringInfo(&sql, "%s%s;\n\n%s;", delta->before ? delta->before : "",
+					 etl_delta_statement(delta->plan, delta->query, delta->table),
 					 apply->statement(delta->plan, &apply->source));
 	if (delta->gone)
 		appendStringInfo(&sql, "\n\n%s;", etl_markers_apply(delta->plan, delta->gone, delta->table));

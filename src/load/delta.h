@@ -12,11 +12,13 @@ typedef struct EtlDelta
 {
 	EtlAttempt *attempt;
 	const EtlPlan *plan;
-	char *query; /* compiled SQL */
-	char *table; /* pg_temp.etl_delta_<attempt> */
-	char *gone;	 /* table of the delete markers, see markers.h; NULL: there are none, or they are ignored */
-	int64 rows;	 /* in table */
-	int64 read;	 /* rows that the query returned */
+	char *query;	 /* compiled SQL */
+	char *table;	 /* pg_temp.etl_delta_<attempt> */
+	char *gone;		 /* table of the delete markers, see markers.h; NULL: there are none, or they are ignored */
+	int64 rows;		 /* in table */
+	int64 read;		 /* rows that the query returned */
+	char *before;	 /* statements that were executed before query, see resolve.h; or NULL */
+	int64 set_aside; /* rows that the query returned and that are no longer in it */
 } EtlDelta;
 
 /* A delta of this attempt; nothing is executed. */

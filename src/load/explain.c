@@ -12,6 +12,7 @@
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/merge.h"
+#include "load/resolve.h"
 #include "load/target.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -183,6 +184,7 @@ etl_load_explain(const EtlTask *task)
 	int level = etl_attempt_author_path(task);
 	EtlPlan *plan = etl_plan_make(task);
 	char *query;
+	char *rows;
 
 	match_target(task, plan);
 	lines = lappend(lines,
@@ -195,7 +197,10 @@ etl_load_explain(const EtlTask *task)
 	query = etl_compile_sql(plan->compile);
 	lines = add_markers(lines, plan);
 	lines = lappend(lines, "");
-	lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, query, "pg_temp.etl_delta")));
+	rows = query;
+	if (plan->n_dimensions > 0)
+		lines = add_lines(lines, etl_resolve_explain(plan, &rows));
+	lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, rows, "pg_temp.etl_delta")));
 	lines = add_statements(lines, plan);
 	lines = lappend(lines, "");
 	lines = lappend(lines, "-- Plan of the query:");

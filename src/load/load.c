@@ -13,6 +13,7 @@
 #include "load/delta.h"
 #include "load/load.h"
 #include "load/markers.h"
+#include "load/resolve.h"
 #include "load/statistics.h"
 #include "load/target.h"
 #include "miscadmin.h"
@@ -158,8 +159,10 @@ etl_load_run(EtlAttempt *attempt)
 	set_limits();
 	delta = etl_delta_make(attempt, plan);
 	etl_markers_collect(delta);
+	etl_resolve_run(delta);
 	etl_delta_fill(delta);
-	attempt->counts.read = plan->compile->narrowed != NULL ? range.rows : delta->read;
+	etl_resolve_done(delta);
+	attempt->counts.read = plan->compile->narrowed != NULL ? range.rows : delta->read + delta->set_aside;
 	if (delta->rows > 0 || delta->gone != NULL || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
 	{
 		ETL_FAULT("before_merge");

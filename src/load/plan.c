@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "dag/statement.h"
+#include "load/dimension.h"
 #include "load/markers.h"
 #include "load/plan.h"
 #include "nodes/value.h"
@@ -192,6 +193,7 @@ etl_plan_make(const EtlTask *task)
 	plan->mode = mode_of(task);
 	query = etl_query_parse(task->query);
 	plan->columns = etl_query_columns(query);
+	etl_dimension_resolve(plan);
 	resolve_key(plan);
 	resolve_order(plan);
 	if (plan->mode == ETL_MODE_REPLACE)
@@ -199,5 +201,6 @@ etl_plan_make(const EtlTask *task)
 													: "mode replace needs all rows";
 	plan->compile = etl_compile_inspect(query, is_whole, plan->n_key > 0);
 	etl_markers_resolve(plan);
+	etl_dimension_check(plan);
 	return plan;
 }

@@ -35,6 +35,8 @@ typedef struct EtlOrder
 	bool is_ascending; /* ASC was written: the lowest value is the latest */
 } EtlOrder;
 
+struct EtlDimension;
+
 typedef struct EtlPlan
 {
 	const EtlTask *task;
@@ -46,6 +48,8 @@ typedef struct EtlPlan
 	int n_order;
 	EtlOrder *order;
 	EtlCompile *compile;
+	int n_dimensions; /* keys that are looked up, see dimension.h */
+	struct EtlDimension *dimension;
 	Oid target; /* InvalidOid until etl_target_match */
 	char *target_name;
 } EtlPlan;

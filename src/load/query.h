@@ -20,7 +20,8 @@ typedef struct EtlColumn
 	Oid target_collation;
 	bool not_null; /* the target wants a value */
 	bool is_key;
-	bool is_identity; /* GENERATED ALWAYS AS IDENTITY in the target */
+	bool is_dimension_key; /* not of the query: looked up, see dimension.h */
+	bool is_identity;	   /* GENERATED ALWAYS AS IDENTITY in the target */
 } EtlColumn;
 
 typedef struct EtlColumns
