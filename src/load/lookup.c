@@ -139,37 +139,70 @@ etl_lookup_members(const EtlLookup *lookup, int i)
 	return sql.data;
 }
 
-/* etl_lookup_versions returns all versions where facts have a time, otherwise one row per member. */
-char *
-etl_lookup_versions(const EtlLookup *lookup, int i)
+/* append_versions selects all versions of members where facts have a time, otherwise one row per member. */
+static void
+append_versions(StringInfo sql, const EtlLookup *lookup, int i, const char *members)
 {
 	const EtlDimension *dimension = &lookup->plan->dimension[i];
-	StringInfoData sql;
 	StringInfoData keys;
 
-	initStringInfo(&sql);
 	initStringInfo(&keys);
 	append_keys(&keys, dimension, "m.");
-	appendStringInfoString(&sql, create(lookup, "lookup", i));
 	if (dimension->has_at)
-		appendStringInfo(&sql,
+		appendStringInfo(sql,
 						 "SELECT %s, d.%s AS surrogate, d." ETL_DIMENSION_FROM " AS began,"
 						 " pg_catalog.lead(d." ETL_DIMENSION_FROM ") OVER w AS ended,"
 						 " pg_catalog.row_number() OVER w = 1 AS is_first",
 						 keys.data, dimension->surrogate_quoted);
 	else
-		appendStringInfo(&sql, "SELECT DISTINCT ON (%s) %s, d.%s AS surrogate, true AS is_first", keys.data, keys.data,
+		appendStringInfo(sql, "SELECT DISTINCT ON (%s) %s, d.%s AS surrogate, true AS is_first", keys.data, keys.data,
 						 dimension->surrogate_quoted);
-	appendStringInfo(&sql, "\nFROM %s AS m JOIN %s AS d ON ", etl_lookup_table(lookup, "member", i), dimension->name);
-	append_equal(&sql, dimension, "d", "m");
+	appendStringInfo(sql, "\nFROM %s AS m JOIN %s AS d ON ", etl_lookup_table(lookup, members, i), dimension->name);
+	append_equal(sql, dimension, "d", "m");
 	if (dimension->has_at)
-		appendStringInfo(&sql, "\nWINDOW w AS (PARTITION BY %s ORDER BY d." ETL_DIMENSION_FROM " NULLS FIRST, d.%s)",
+		appendStringInfo(sql, "\nWINDOW w AS (PARTITION BY %s ORDER BY d." ETL_DIMENSION_FROM " NULLS FIRST, d.%s)",
 						 keys.data, dimension->surrogate_quoted);
 	else
-		appendStringInfo(&sql, "\nORDER BY %s%s%s, d.%s", keys.data,
+		appendStringInfo(sql, "\nORDER BY %s%s%s, d.%s", keys.data,
 						 dimension->has_current ? ", d." ETL_DIMENSION_CURRENT " DESC NULLS LAST" : "",
 						 dimension->is_versioned ? ", d." ETL_DIMENSION_FROM " DESC NULLS LAST" : "",
 						 dimension->surrogate_quoted);
+}
+
+/* etl_lookup_versions looks at all members. */
+char *
+etl_lookup_versions(const EtlLookup *lookup, int i)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, create(lookup, "lookup", i));
+	append_versions(&sql, lookup, i, "member");
+	return sql.data;
+}
+
+/* etl_lookup_again looks at the missing members. */
+char *
+etl_lookup_again(const EtlLookup *lookup, int i)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "INSERT INTO %s\n", etl_lookup_table(lookup, "lookup", i));
+	append_versions(&sql, lookup, i, "missing");
+	return sql.data;
+}
+
+/* etl_lookup_forget deletes what is found from what is missing. */
+char *
+etl_lookup_forget(const EtlLookup *lookup, int i)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "DELETE FROM %s AS m USING %s AS l WHERE ", etl_lookup_table(lookup, "missing", i),
+					 etl_lookup_table(lookup, "lookup", i));
+	append_equal(&sql, &lookup->plan->dimension[i], "m", "l");
 	return sql.data;
 }
 
@@ -247,20 +280,32 @@ etl_lookup_refuse(const EtlLookup *lookup, int i)
 					etl_lookup_table(lookup, "stage", -1), etl_lookup_table(lookup, "refused", i));
 }
 
-/* etl_lookup_count returns "found early". */
+/* etl_lookup_found counts the rows that have a member. */
 char *
-etl_lookup_count(const EtlLookup *lookup, int i)
+etl_lookup_found(const EtlLookup *lookup, int i)
 {
-	const EtlDimension *dimension = &lookup->plan->dimension[i];
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT pg_catalog.concat_ws(' ', pg_catalog.count(*), ");
-	if (dimension->has_at)
-		appendStringInfo(&sql, "pg_catalog.count(*) FILTER (WHERE s.%s < l.began))", dimension->at.quoted);
-	else
-		appendStringInfoString(&sql, "0)");
+	appendStringInfoString(&sql, "SELECT pg_catalog.count(*)");
 	append_first(&sql, lookup, i, "JOIN");
+	return sql.data;
+}
+
+/* etl_lookup_early joins only when some fact is earlier than some member. */
+char *
+etl_lookup_early(const EtlLookup *lookup, int i)
+{
+	const char *at = lookup->plan->dimension[i].at.quoted;
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT pg_catalog.count(*)");
+	append_first(&sql, lookup, i, "JOIN");
+	appendStringInfo(&sql,
+					 "\nWHERE s.%s < l.began AND (SELECT pg_catalog.min(s.%s) FROM %s AS s)"
+					 " < (SELECT pg_catalog.max(l.began) FROM %s AS l WHERE l.is_first)",
+					 at, at, etl_lookup_table(lookup, "stage", -1), etl_lookup_table(lookup, "lookup", i));
 	return sql.data;
 }
 

@@ -32,6 +32,10 @@ extern char *etl_lookup_versions(const EtlLookup *lookup, int i);
 /* Creates etl_missing<i>, numbered by _etl_n. */
 extern char *etl_lookup_missing(const EtlLookup *lookup, int i);
 
+/* Adds the members of etl_missing<i> to etl_lookup<i> that the dimension has now; deletes from etl_missing<i> what is found. */
+extern char *etl_lookup_again(const EtlLookup *lookup, int i);
+extern char *etl_lookup_forget(const EtlLookup *lookup, int i);
+
 /* Inserts the missing members, or those of them with a number from low to high, into the dimension. */
 extern char *etl_lookup_infer(const EtlLookup *lookup, int i, const char *condition);
 
@@ -41,8 +45,9 @@ extern char *etl_lookup_refused(const EtlLookup *lookup, int i, bool is_strict);
 /* Deletes them from etl_stage. */
 extern char *etl_lookup_refuse(const EtlLookup *lookup, int i);
 
-/* Counts the rows of etl_stage that have a member, and those before its first version: two numbers in one text. */
-extern char *etl_lookup_count(const EtlLookup *lookup, int i);
+/* Counts the rows of etl_stage that have a member; and those with a time before the first version of it. */
+extern char *etl_lookup_found(const EtlLookup *lookup, int i);
+extern char *etl_lookup_early(const EtlLookup *lookup, int i);
 
 /* The query that returns the rows with their keys. */
 extern char *etl_lookup_query(const EtlLookup *lookup);

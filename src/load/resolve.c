@@ -87,26 +87,19 @@ count(const Resolve *resolve, const char *kind, int i, const char *condition)
 {
 	int64 rows = 0;
 
-	(void) etl_sql_int64(psprintf("SELECT pg_catalog.count(*) FROM %s AS s%s", table(resolve, kind, i), condition),
-						 &rows);
+	(void) etl_sql_int64(
+		psprintf("SELECT pg_catalog.count(*) FROM %s AS s WHERE %s", table(resolve, kind, i), condition), &rows);
 	return rows;
 }
 
-/* find_versions looks the members up, and counts those that are not there. */
-static void
-find_versions(Resolve *resolve, int i)
-{
-	(void) create(resolve, etl_lookup_versions(&resolve->lookup, i), "lookup", i);
-	resolve->missing[i] = count(resolve, "member", i, "") - count(resolve, "lookup", i, " WHERE s.is_first");
-}
-
-/* find_members notes which members the rows need, and looks them up. */
+/* find_members notes which members the rows need, looks them up, and counts those that are not there. */
 static void
 find_members(Resolve *resolve, int i)
 {
-	(void) create(resolve, remember(resolve, etl_lookup_members(&resolve->lookup, i)), "member", i);
-	(void) remember(resolve, etl_lookup_versions(&resolve->lookup, i));
-	find_versions(resolve, i);
+	int64 members = create(resolve, remember(resolve, etl_lookup_members(&resolve->lookup, i)), "member", i);
+
+	(void) create(resolve, remember(resolve, etl_lookup_versions(&resolve->lookup, i)), "lookup", i);
+	resolve->missing[i] = members - count(resolve, "lookup", i, "s.is_first");
 }
 
 /* infer_piece inserts missing members with numbers from low to high. */
@@ -138,26 +131,32 @@ reject_member(void *arg, int64 row, const ErrorData *error)
 		resolve->unstorable[resolve->current] = MemoryContextStrdup(resolve->context, error->message);
 }
 
+/* look_again looks for the members that were missing; those of them that are there now are no longer. */
+static void
+look_again(Resolve *resolve, int i)
+{
+	if (etl_dml_run(etl_lookup_again(&resolve->lookup, i)).inserted > 0)
+		resolve->missing[i] -= etl_dml_run(etl_lookup_forget(&resolve->lookup, i)).deleted;
+}
+
 /* infer_members makes the members of one dimension that are still missing now that its lock is held. */
 static void
 infer_members(Resolve *resolve, int i)
 {
 	EtlBisect bisect = {infer_piece, accept_piece, reject_member, resolve};
-	int64 rows;
+	int64 rows = create(resolve, remember(resolve, etl_lookup_missing(&resolve->lookup, i)), "missing", i);
 
-	etl_delta_drop(table(resolve, "lookup", i));
-	find_versions(resolve, i);
-	if (resolve->missing[i] == 0)
-		return;
 	resolve->current = i;
-	rows = create(resolve, remember(resolve, etl_lookup_missing(&resolve->lookup, i)), "missing", i);
-	(void) remember(resolve, etl_lookup_infer(&resolve->lookup, i, ""));
-	etl_bisect_run(&bisect, 1, rows);
-	etl_delta_drop(table(resolve, "missing", i));
-	etl_delta_drop(table(resolve, "lookup", i));
-	find_versions(resolve, i);
+	look_again(resolve, i);
+	if (resolve->missing[i] > 0)
+	{
+		(void) remember(resolve, etl_lookup_infer(&resolve->lookup, i, ""));
+		etl_bisect_run(&bisect, 1, rows);
+		look_again(resolve, i);
+	}
 	if (resolve->missing[i] == 0)
 		resolve->unstorable[i] = NULL;
+	etl_delta_drop(table(resolve, "missing", i));
 }
 
 /* compare_oids orders Oids for list_sort. */
@@ -253,18 +252,21 @@ refuse_rows(Resolve *resolve, int i)
 	etl_delta_drop(table(resolve, "refused", i));
 }
 
-/* count_rows counts what the rows got. */
+/* count_rows counts what the rows got; as a rule every member is there, and rows with NULL are counted by one look. */
 static void
 count_rows(const Resolve *resolve, int i)
 {
-	char *text = etl_sql_text(etl_lookup_count(&resolve->lookup, i));
+	EtlAttempt *attempt = resolve->delta->attempt;
 	int64 found = 0;
 	int64 early = 0;
 
-	if (text == NULL || sscanf(text, INT64_FORMAT " " INT64_FORMAT, &found, &early) != 2)
-		elog(ERROR, "unexpected counts: %s", text ? text : "none");
-	etl_attempt_count(resolve->delta->attempt, "unknown_members", resolve->rows - found);
-	etl_attempt_count(resolve->delta->attempt, "early_facts", early);
+	if (resolve->missing[i] == 0)
+		etl_attempt_count(attempt, "unknown_members",
+						  count(resolve, "stage", -1, etl_lookup_is_null(&resolve->lookup, i)));
+	else if (etl_sql_int64(etl_lookup_found(&resolve->lookup, i), &found))
+		etl_attempt_count(attempt, "unknown_members", resolve->rows - found);
+	if (resolve->delta->plan->dimension[i].has_at && etl_sql_int64(etl_lookup_early(&resolve->lookup, i), &early))
+		etl_attempt_count(attempt, "early_facts", early);
 }
 
 /* etl_resolve_run evaluates the query and looks the keys up. */
