@@ -47,7 +47,7 @@ member(JsonbContainer *object, const char *column, const char *name)
 	if (value == NULL || value->type == jbvNull)
 		return NULL;
 	if (value->type != jbvString || value->val.string.len == 0)
-		refuse(column, psprintf("\"%s\" is not a string.", name),
+		refuse(column, psprintf("\"%s\" is empty or not a string.", name),
 			   "Write {\"dimension\": \"schema.table\", \"by\": [\"column\"], \"missing\": \"unknown\", \"at\": "
 			   "\"column\"}.");
 	return string_of(value);

@@ -146,11 +146,11 @@ name_columns(EtlDimension *dimension, const EtlNames *names, const EtlNames *key
 	bool has_key = names->n == 0 && key->n > 0;
 
 	if (has_key && key->n != dimension->n_by)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("invalid dimension_keys for column \"%s\"", dimension->column),
-						errdetail("\"by\" names %d columns, and the key of %s has %d.", dimension->n_by,
-								  dimension->name, key->n),
-						errhint("Name one column of the query for each column of that key, in its order.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid dimension_keys for column \"%s\"", dimension->column),
+				 errdetail("Columns in \"by\": %d; in the key of %s: %d.", dimension->n_by, dimension->name, key->n),
+				 errhint("Name one column of the query for each column of that key, in its order.")));
 	for (int i = 0; i < dimension->n_by; i++)
 	{
 		EtlDimensionBy *by = &dimension->by[i];
