@@ -16,7 +16,7 @@ typedef struct EtlSource
 	const char *lowest; /* lowest and highest value of the first key column as literals, or NULL */
 	const char *highest;
 	const char *partitions; /* more bounds for t, see partitions.h; or NULL */
-	bool is_guarded; /* a row that order_by places before the one in the target changes nothing */
+	bool is_guarded;		/* a row that order_by places before the one in the target changes nothing */
 } EtlSource;
 
 extern char *etl_merge_statement(const EtlPlan *plan, const EtlSource *source);
