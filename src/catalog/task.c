@@ -411,33 +411,6 @@ etl_task_forget_progress(int64 task_id)
 	etl_http_progress_delete(task_id);
 }
 
-/*
- * etl_task_raw_key returns what the extracts into a raw table call its primary key; n = 0: nothing, or not the same.
- */
-EtlNames
-etl_task_raw_key(const char *target)
-{
-	static EtlStatement statement = {
-		.sql = "SELECT min(primary_key) AS key FROM etl.task WHERE kind = 'extract' AND target = $1"
-			   " HAVING count(DISTINCT coalesce(primary_key, '{}')) = 1",
-		.nargs = 1,
-		.argtype = {TEXTOID},
-	};
-	Datum value = CStringGetTextDatum(target);
-	EtlNames key = {0, NULL};
-	EtlScope scope;
-	EtlRow row;
-
-	etl_catalog_begin(&scope);
-	if (etl_catalog_exec(&statement, &value, NULL, SPI_OK_SELECT) == 1)
-	{
-		row = etl_catalog_row(&scope, 0);
-		key = etl_row_names(&row, "key");
-	}
-	etl_catalog_end(&scope);
-	return key;
-}
-
 /* etl_task_load_key returns the key of the loads that keep a table; n = 0: there are none, or they differ. */
 EtlNames
 etl_task_load_key(const char *target, char **surrogate_key)
@@ -460,6 +433,33 @@ etl_task_load_key(const char *target, char **surrogate_key)
 		row = etl_catalog_row(&scope, 0);
 		key = etl_row_names(&row, "key");
 		*surrogate_key = etl_row_text(&row, "surrogate_key");
+	}
+	etl_catalog_end(&scope);
+	return key;
+}
+
+/*
+ * etl_task_raw_key returns what the extracts into a raw table call its primary key; n = 0: nothing, or not the same.
+ */
+EtlNames
+etl_task_raw_key(const char *target)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT min(primary_key) AS key FROM etl.task WHERE kind = 'extract' AND target = $1"
+			   " HAVING count(DISTINCT coalesce(primary_key, '{}')) = 1",
+		.nargs = 1,
+		.argtype = {TEXTOID},
+	};
+	Datum value = CStringGetTextDatum(target);
+	EtlNames key = {0, NULL};
+	EtlScope scope;
+	EtlRow row;
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&statement, &value, NULL, SPI_OK_SELECT) == 1)
+	{
+		row = etl_catalog_row(&scope, 0);
+		key = etl_row_names(&row, "key");
 	}
 	etl_catalog_end(&scope);
 	return key;

@@ -22,8 +22,8 @@ extern int64 etl_task_insert(const EtlTask *task);
 extern void etl_task_update(const EtlTask *task);
 extern void etl_task_delete(int64 task_id);
 extern void etl_task_forget_progress(int64 task_id);
-extern EtlNames etl_task_raw_key(const char *target);
 extern EtlNames etl_task_load_key(const char *target, char **surrogate_key);
+extern EtlNames etl_task_raw_key(const char *target);
 extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph);
 
 /* Column list that etl_task_read understands; r is a record of type etl.task. */
