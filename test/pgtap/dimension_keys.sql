@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 SET timezone = 'UTC';
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(53);
+SELECT plan(54);
 
 CREATE SCHEMA t_src;
 CREATE SCHEMA t_dw;
@@ -171,6 +171,12 @@ SELECT results_eq($$SELECT (row_data ->> 'sale_id')::int, error_sqlstate, column
 SELECT results_eq('SELECT sale_id, shop_key FROM t_dw.loose ORDER BY 1', 'VALUES (1::bigint, 1), (2, 2), (3, 3), (4, NULL), (5, NULL), (6, NULL), (7, NULL)', 'or NULL');
 SELECT col_is_null('t_dw', 'loose', 'shop_key', 'for which the column is nullable');
 SELECT is((pg_temp.last('loose')).details, '{"unknown_members": 4}', 'they are counted too');
+
+INSERT INTO t_src.sale (sale_id, country, shop) VALUES (1, 'ES', 1), (2, 'XX', 2);
+SELECT etl.add_load('t_dim', 'direct', target => 't_dw.direct', key => '{sale_id}', query => 'SELECT sale_id, country, shop FROM t_src.sale',
+  dimension_keys => '{"shop_key": {"dimension": "t_dw.dim_shop", "by": ["country", "shop"], "missing": "reject"}}') \g /dev/null
+CALL pg_temp.run('direct');
+SELECT is((SELECT row(rows_read, rows_inserted, rows_rejected)::text FROM etl.task_run WHERE task = 'direct'), '(2,1,1)', 'rows that are rejected count as read');
 
 -- The key of the fact holds a key of a dimension.
 SELECT etl.add_load('t_dim', 'grain', target => 't_dw.grain', key => '{product_key,sale_id}',

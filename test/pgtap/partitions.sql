@@ -6,7 +6,7 @@ SET client_min_messages = warning;
 SET timezone = 'UTC';
 BEGIN;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(35);
+SELECT plan(36);
 
 CREATE SCHEMA t_src;
 CREATE SCHEMA t_dw;
@@ -23,6 +23,9 @@ $$;
 CREATE FUNCTION pg_temp.last(task text, OUT counts text, OUT message text, OUT made int) LANGUAGE sql AS $$
   SELECT format('%s %s', rows_inserted, rows_rejected), message, (details ->> 'partitions_created')::int
   FROM etl.task_run AS t WHERE t.task = $1 ORDER BY task_run_id DESC LIMIT 1
+$$;
+CREATE FUNCTION pg_temp.sql(task text) RETURNS text LANGUAGE sql AS $$
+  SELECT sql FROM etl.task_run AS t WHERE t.task = $1 ORDER BY task_run_id DESC LIMIT 1
 $$;
 CREATE PROCEDURE pg_temp.run(task text) LANGUAGE plpgsql AS $$
 BEGIN
@@ -82,6 +85,7 @@ INSERT INTO t_src.sale (sale_id, sold_on) VALUES (1, '2026-03-01');
 CALL pg_temp.run('moved');
 SELECT is((SELECT string_agg(tableoid::regclass || ' ' || sold_on, '; ') FROM t_dw.moved WHERE sale_id = 1), 't_dw.moved_202603 2026-03-01',
   'a row moves into a partition that was made for it');
+SELECT doesnt_match((pg_temp.sql('moved')), 't\.sold_on >=', 'the statement has no range of a column outside of the key');
 
 -- timestamptz by day in the session's time zone; one period ahead of now.
 SET timezone = 'Europe/Madrid';
