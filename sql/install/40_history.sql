@@ -123,7 +123,7 @@ COMMENT ON COLUMN etl.task_run.rows_rejected IS 'Rows that went to etl.quarantin
 COMMENT ON COLUMN etl.task_run.bytes_read IS 'Size in bytes of the rows that an extract stored.';
 COMMENT ON COLUMN etl.task_run.sql IS 'Main SQL statement that was executed.';
 COMMENT ON COLUMN etl.task_run.message IS 'What the task wants a person to know about this attempt.';
-COMMENT ON COLUMN etl.task_run.details IS 'extract: what was counted on the way, as {name: number}: rows without a cursor, zero dates and other values that had to be changed, deletes.';
+COMMENT ON COLUMN etl.task_run.details IS 'What was counted on the way, as {name: number}. extract: rows without a cursor, zero dates and other values that had to be changed, deletes; load: members of dimensions that were inferred or not known, facts before the first version of their member, partitions that were made.';
 COMMENT ON COLUMN etl.task_run.error_sqlstate IS 'SQLSTATE of the error that ended the attempt.';
 COMMENT ON COLUMN etl.task_run.error_message IS 'Its message.';
 COMMENT ON COLUMN etl.task_run.error_detail IS 'Its detail.';

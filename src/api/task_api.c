@@ -242,7 +242,8 @@ check_applicable(FunctionCallInfo fcinfo, const EtlTask *task, const EtlNames *r
 static bool
 changes_meaning(FunctionCallInfo fcinfo)
 {
-	static const char *const texts[] = {"source", "target", "query", "command", "expression", "filter"};
+	static const char *const texts[] = {"source",  "target",	 "query", "dimension_keys",
+										"command", "expression", "filter"};
 	Datum value;
 
 	for (int i = 0; i < lengthof(texts); i++)

@@ -468,6 +468,33 @@ etl_task_raw_key(const char *target)
 	return key;
 }
 
+/* etl_task_load_key returns the key of the loads that keep a table; n = 0: there are none, or they differ. */
+EtlNames
+etl_task_load_key(const char *target, char **surrogate_key)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT min(key) AS key, min(surrogate_key) AS surrogate_key FROM etl.task"
+			   " WHERE kind = 'load' AND target = $1 HAVING count(DISTINCT coalesce(key, '{}')) = 1",
+		.nargs = 1,
+		.argtype = {TEXTOID},
+	};
+	Datum value = CStringGetTextDatum(target);
+	EtlNames key = {0, NULL};
+	EtlScope scope;
+	EtlRow row;
+
+	*surrogate_key = NULL;
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&statement, &value, NULL, SPI_OK_SELECT) == 1)
+	{
+		row = etl_catalog_row(&scope, 0);
+		key = etl_row_names(&row, "key");
+		*surrogate_key = etl_row_text(&row, "surrogate_key");
+	}
+	etl_catalog_end(&scope);
+	return key;
+}
+
 /*
  * etl_task_kept_key says whether a table is kept by loads and aggregates of the owner of a task alone, other than the task
  * itself, by one key that all of them have: then what they change in it is known.

@@ -24,6 +24,7 @@ extern void etl_task_delete(int64 task_id);
 extern void etl_task_forget_progress(int64 task_id);
 extern bool etl_task_kept_key(const char *target, const EtlTask *reader, EtlNames *key);
 extern char *etl_task_other_writer(int64 task_id, const char *target);
+extern EtlNames etl_task_load_key(const char *target, char **surrogate_key);
 extern EtlNames etl_task_raw_key(const char *target);
 extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph);
 

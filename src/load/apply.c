@@ -18,6 +18,7 @@
 #include "load/late.h"
 #include "load/load.h"
 #include "load/markers.h"
+#include "load/partitions.h"
 #include "load/reject.h"
 #include "load/write.h"
 #include "load/replay.h"
@@ -156,6 +157,8 @@ find_bounds(Apply *apply)
 {
 	char *low = etl_change_bound(apply->delta->plan, apply->delta->table, false);
 	char *high = etl_change_bound(apply->delta->plan, apply->delta->table, true);
+
+	apply->change.partitions = etl_partitions_bounds(apply->delta->plan, apply->delta->table);
 
 	if (low == NULL || high == NULL)
 		return;
@@ -416,7 +419,10 @@ etl_apply_run(EtlDelta *delta)
 							   .source = delta->table,
 							   .gone = delta->gone,
 							   .old = delta->old};
-	add_text(&apply, etl_delta_statement(plan, delta->query, delta->table));
+	add_text(&apply, psprintf("%s%s", delta->before ? delta->before : "",
+							  etl_delta_statement(plan, delta->query, delta->table)));
+	if (delta->rows > 0)
+		etl_partitions_ensure_for(delta->attempt, plan, delta->table);
 	if (plan->n_key > 0)
 		apply_keyed(&apply);
 	else if (plan->mode == ETL_MODE_APPEND && !delta->attempt->full_refresh)

@@ -46,6 +46,8 @@ append_bounds(StringInfo sql, const EtlChange *change)
 	const EtlColumn *column = etl_plan_key(change->plan, 0);
 	char *type = etl_text_type(column->target_type, -1);
 
+	if (change->partitions != NULL)
+		appendStringInfoString(sql, change->partitions);
 	if (change->lowest == NULL || change->highest == NULL)
 		return;
 	appendStringInfo(sql, " AND t.%s%s%s::%s", column->quoted, key_operator(column, BTGreaterEqualStrategyNumber),

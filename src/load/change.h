@@ -32,6 +32,7 @@ typedef struct EtlChange
 	const char *source; /* table of the delta */
 	const char *lowest; /* range of the first key column in the delta as literals, or NULL */
 	const char *highest;
+	const char *partitions;	 /* more bounds for t, see partitions.h; or NULL */
 	bool is_guarded;		 /* order_by protects newer rows */
 	const char *gone;		 /* table of delete markers, or NULL */
 	const char *late_before; /* literal before which the event time is late; NULL: no row is */

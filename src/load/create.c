@@ -57,7 +57,7 @@ table_sql(const EtlPlan *plan, const char *table)
 
 		appendStringInfo(&sql, "%s%s %s%s%s", i > 0 ? ", " : "", column->quoted,
 						 etl_text_type(column->type, column->typmod), etl_text_collate(column->collation, column->type),
-						 column->is_key ? " NOT NULL" : "");
+						 column->is_key || column->not_null ? " NOT NULL" : "");
 	}
 	if (plan->on_delete == ETL_ON_DELETE_MARK)
 		appendStringInfoString(&sql, ", " ETL_DELETED_AT " pg_catalog.timestamptz");

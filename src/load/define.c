@@ -6,6 +6,7 @@
 
 #include "access/xact.h"
 #include "dag/lineage.h"
+#include "load/dimension.h"
 #include "load/increment.h"
 #include "load/load.h"
 #include "load/plan.h"
@@ -102,6 +103,7 @@ etl_load_define(EtlTask *task)
 	check_required(task, plan);
 	task->target = plan->target_name;
 	task->reads = etl_lineage_reads(plan->compile->query);
+	etl_dimension_settle(task, plan);
 	task->writes.n = 1;
 	task->writes.name = palloc(sizeof(char *));
 	task->writes.name[0] = plan->target_name;

@@ -22,6 +22,8 @@ typedef struct EtlDelta
 	bool is_complete;	 /* rows of the target that the delta does not have go */
 	int64 rows;			 /* in table */
 	int64 read;			 /* rows that the query returned */
+	char *before;		 /* statements that were executed before query, see resolve.h; or NULL */
+	int64 set_aside;	 /* rows that the query returned and that are no longer in it */
 	bool is_read_known;	 /* the number of rows that are read is known otherwise */
 	bool images_are_needed; /* somebody wants to know what changes */
 	Bitmapset *old;			/* numbers of the columns of the target whose old values somebody wants to know */

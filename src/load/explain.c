@@ -12,6 +12,7 @@
 #include "load/increment.h"
 #include "load/load.h"
 #include "load/markers.h"
+#include "load/resolve.h"
 #include "load/target.h"
 #include "load/write.h"
 #include "utils/builtins.h"
@@ -226,6 +227,7 @@ etl_load_explain(const EtlTask *task)
 	EtlPlan *plan = etl_plan_make(task);
 	EtlIncrement *increment;
 	char *query;
+	char *rows;
 
 	match_target(task, plan);
 	lines = lappend(lines,
@@ -237,7 +239,10 @@ etl_load_explain(const EtlTask *task)
 	query = etl_increment_query(increment);
 	lines = add_markers(lines, plan);
 	lines = lappend(lines, "");
-	lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, query, "pg_temp.etl_delta")));
+	rows = query;
+	if (plan->n_dimensions > 0)
+		lines = add_lines(lines, etl_resolve_explain(plan, &rows));
+	lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, rows, "pg_temp.etl_delta")));
 	lines = add_statements(lines, plan, increment->kind);
 	lines = lappend(lines, "");
 	lines = lappend(lines, "-- Plan of the query:");

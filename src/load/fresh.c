@@ -31,12 +31,20 @@ typedef struct Fresh
 static AttrNumber
 key_column(const EtlPlan *plan, const EtlInput *input)
 {
-	TargetEntry *entry = list_nth_node(TargetEntry, plan->compile->query->targetList, plan->key[0]);
-	Expr *expression = etl_carry_down(input, entry->expr);
+	const char *name = etl_plan_key(plan, 0)->name;
+	ListCell *cell;
 
-	if (expression == NULL || !IsA(expression, Var))
-		return InvalidAttrNumber;
-	return ((Var *) expression)->varattno;
+	foreach (cell, plan->compile->query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, cell);
+		Expr *expression;
+
+		if (entry->resjunk || strcmp(entry->resname, name) != 0)
+			continue;
+		expression = etl_carry_down(input, entry->expr);
+		return expression != NULL && IsA(expression, Var) ? ((Var *) expression)->varattno : InvalidAttrNumber;
+	}
+	return InvalidAttrNumber;
 }
 
 /* etl_fresh_may looks at the plan only. */
@@ -49,7 +57,7 @@ etl_fresh_may(const EtlDelta *delta, const EtlIncrement *increment)
 
 	if (plan->n_key == 0 || increment->kind != ETL_INCREMENT_ROWS || increment->n_new != 1 || input == NULL ||
 		list_length(plan->compile->drivers) != 1 || delta->gone != NULL || delta->knows_late ||
-		delta->images_are_needed || plan->mode == ETL_MODE_REPLACE)
+		delta->images_are_needed || plan->n_dimensions > 0 || plan->mode == ETL_MODE_REPLACE)
 		return false;
 	column = etl_plan_key(plan, 0);
 	return etl_plan_is_same_type(column) && column->collation == column->target_collation &&

@@ -18,6 +18,7 @@
 #include "load/late.h"
 #include "load/load.h"
 #include "load/markers.h"
+#include "load/resolve.h"
 #include "load/statistics.h"
 #include "load/target.h"
 #include "load/touch.h"
@@ -215,11 +216,13 @@ etl_load_run(EtlAttempt *attempt)
 	delta->images_are_needed = capture != NULL || attempt->task->keep_undo != NULL;
 	if (!etl_fresh_may(delta, increment) || !etl_fresh_run(delta, increment))
 	{
+		etl_resolve_run(delta);
 		etl_delta_fill(delta);
+		etl_resolve_done(delta);
 		if (is_needed(delta))
 			apply(delta, capture);
 	}
-	attempt->counts.read = delta->is_read_known ? increment->rows : delta->read;
+	attempt->counts.read = delta->is_read_known ? increment->rows : delta->read + delta->set_aside;
 	AtEOXact_GUC(true, level);
 	etl_statistics_refresh(plan->target, attempt->counts.inserted + attempt->counts.updated + attempt->counts.deleted);
 	etl_delta_end(delta);

@@ -120,14 +120,17 @@ down_target(const EtlPlan *plan, EtlNames key)
 	foreach (cell, plan->compile->query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
-		const EtlColumn *column = &plan->columns.column[n];
-		bool is_needed = n < plan->columns.n && column->is_key;
+		int position = entry->resjunk ? -1 : etl_query_column(&plan->columns, entry->resname);
 		Expr *expression = NULL;
+		const EtlColumn *column;
+		bool is_needed;
 
-		if (entry->resjunk || n == plan->columns.n)
+		if (position < 0)
 			continue;
+		column = &plan->columns.column[position];
+		is_needed = column->is_key;
 		for (int i = 0; i < plan->n_order; i++)
-			is_needed = is_needed || plan->order[i].column == n;
+			is_needed = is_needed || plan->order[i].column == position;
 		if (is_needed && (expression = etl_carry_down(input, entry->expr)) == NULL)
 			return NIL;
 		for (int i = 0; column->is_key && IsA(expression, Var) && i < key.n; i++)

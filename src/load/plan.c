@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "dag/statement.h"
+#include "load/dimension.h"
 #include "load/late.h"
 #include "load/markers.h"
 #include "load/plan.h"
@@ -233,11 +234,13 @@ etl_plan_make(const EtlTask *task)
 	plan->mode = mode_of(task);
 	query = etl_query_parse(task->query);
 	plan->columns = etl_query_columns(query);
+	etl_dimension_resolve(plan);
 	resolve_key(plan);
 	resolve_order(plan);
 	resolve_updates(plan);
 	etl_late_resolve(plan);
 	plan->compile = etl_compile_inspect(query, task, whole_reason(plan, query), plan->n_key > 0);
 	etl_markers_resolve(plan);
+	etl_dimension_check(plan);
 	return plan;
 }

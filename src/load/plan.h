@@ -35,6 +35,8 @@ typedef struct EtlOrder
 	bool is_ascending; /* ASC was written: the lowest value is the latest */
 } EtlOrder;
 
+struct EtlDimension;
+
 typedef struct EtlPlan
 {
 	const EtlTask *task;
@@ -47,6 +49,8 @@ typedef struct EtlPlan
 	EtlOrder *order;
 	int event_time; /* position of the column that says when a row happened; -1: none */
 	EtlCompile *compile;
+	int n_dimensions; /* keys that are looked up, see dimension.h */
+	struct EtlDimension *dimension;
 	Oid target; /* InvalidOid until etl_target_match */
 	char *target_name;
 	bool has_row_triggers; /* the target has BEFORE ROW triggers, which may change or drop rows */

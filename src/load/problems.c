@@ -11,6 +11,7 @@
 #include "compat.h"
 #include "dag/lineage.h"
 #include "lib/stringinfo.h"
+#include "load/dimension.h"
 #include "load/load.h"
 #include "load/plan.h"
 #include "load/target.h"
@@ -171,6 +172,7 @@ etl_load_problems(const EtlTask *task)
 	if (plan == NULL)
 		return problems;
 	problems = check_target(problems, task, plan);
+	problems = etl_dimension_problems(problems, task, plan);
 	if (plan->compile->reason != NULL && plan->mode == ETL_MODE_APPEND)
 		problems = etl_problem_add(
 			problems, true, psprintf("Mode append would add all rows again at each run: %s.", plan->compile->reason),

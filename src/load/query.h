@@ -20,9 +20,10 @@ typedef struct EtlColumn
 	Oid target_collation;
 	bool not_null; /* the target wants a value */
 	bool is_key;
-	bool is_kept;	  /* not updated in rows that are there: see update_columns */
-	bool ignore_null; /* NULL leaves the value of the target as it is */
-	bool is_identity; /* GENERATED ALWAYS AS IDENTITY in the target */
+	bool is_kept;		   /* not updated in rows that are there: see update_columns */
+	bool ignore_null;	   /* NULL leaves the value of the target as it is */
+	bool is_dimension_key; /* not of the query: looked up, see dimension.h */
+	bool is_identity;	   /* GENERATED ALWAYS AS IDENTITY in the target */
 } EtlColumn;
 
 typedef struct EtlColumns

@@ -32,7 +32,10 @@ etl_reject_rows(const EtlDelta *delta, const EtlReject *reject, const char *cond
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r)) FROM (SELECT ");
-	etl_text_columns(&sql, delta->plan, "s.");
+	if (reject->columns != NULL)
+		appendStringInfoString(&sql, reject->columns);
+	else
+		etl_text_columns(&sql, delta->plan, "s.");
 	appendStringInfo(&sql, " FROM %s AS s WHERE %s) AS r", reject->table, condition);
 	rows = etl_sql_text(sql.data);
 	if (rows == NULL)

@@ -12,7 +12,8 @@ typedef struct EtlReject
 	const char *table; /* temporary table with a column _etl_n */
 	const char *reason;
 	const char *sqlstate;
-	const char *column; /* or NULL */
+	const char *column;	 /* or NULL */
+	const char *columns; /* what is kept of the rows, of alias s; NULL: the columns of the plan */
 } EtlReject;
 
 /* Puts the rows that meet the condition (on alias s) aside; they stay in the table. */

@@ -14,6 +14,7 @@
 #include "catalog/pg_type_d.h"
 #include "dag/lineage.h"
 #include "lib/stringinfo.h"
+#include "load/dimension.h"
 #include "load/load.h"
 #include "load/target.h"
 #include "miscadmin.h"
@@ -193,6 +194,11 @@ etl_target_match(EtlPlan *plan, Oid target)
 		EtlColumn *column = &plan->columns.column[i];
 		Form_pg_attribute attribute = find_attribute(relation, column->name);
 
+		if (attribute == NULL && etl_dimension_drop(plan, i))
+		{
+			i--;
+			continue;
+		}
 		if (attribute == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),

@@ -29,17 +29,17 @@
 static TargetEntry *
 key_entry(const EtlPlan *plan, const Query *query, int i)
 {
-	int n = 0;
+	const char *name = etl_plan_key(plan, i)->name;
 	ListCell *cell;
 
 	foreach (cell, query->targetList)
 	{
 		TargetEntry *entry = lfirst_node(TargetEntry, cell);
 
-		if (!entry->resjunk && n++ == plan->key[i])
+		if (!entry->resjunk && strcmp(entry->resname, name) == 0)
 			return entry;
 	}
-	elog(ERROR, "key column %d is not in the query", i);
+	elog(ERROR, "key column \"%s\" is not in the query", name);
 }
 
 /* is_clock says whether a function tells the time, or depends on the run or the session, rather than on rows. */
