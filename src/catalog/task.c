@@ -246,7 +246,7 @@ delays_argument(const EtlTask *task, char *null)
 	"priority, owner, tags, description, enabled, search_path, reads, writes, retry_on, on_failure, pool, "            \
 	"pool_slots, "                                                                                                     \
 	"chunk_interval, slices, snapshot_group, reader, null_cursor, zero_dates, deletes, delete_scope, max_delete_pct, " \
-	"schema_drift, reconcile, on_delete, on_error, file_changed, update_columns, ignore_null_columns, track, "            \
+	"schema_drift, reconcile, on_delete, on_error, file_changed, update_columns, ignore_null_columns, track, "         \
 	"surrogate_key, dimension_keys, incremental, read_window, event_time, late_window, late_policy, keep_undo"
 #define TASK_PARAMETERS                                                                                                \
 	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \
@@ -436,6 +436,32 @@ etl_task_raw_key(const char *target)
 	}
 	etl_catalog_end(&scope);
 	return key;
+}
+
+/*
+ * etl_task_raw_deletes says how the extracts into a raw table find deleted rows. is_observed: each row was in the source
+ * when it was loaded. is_compared: of a deleted row it is known only since when it is missing.
+ */
+void
+etl_task_raw_deletes(const char *target, bool *is_observed, bool *is_compared)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT coalesce(bool_and(coalesce(deletes, 'none') <> 'none'), false) AS observed,"
+			   " coalesce(bool_and(coalesce(deletes, 'none') = 'compare'), false) AS compared"
+			   " FROM etl.task WHERE kind = 'extract' AND target = $1",
+		.nargs = 1,
+		.argtype = {TEXTOID},
+	};
+	Datum value = CStringGetTextDatum(target);
+	EtlScope scope;
+	EtlRow row;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	*is_observed = etl_row_bool(&row, "observed");
+	*is_compared = etl_row_bool(&row, "compared");
+	etl_catalog_end(&scope);
 }
 
 /* etl_task_replace_edges makes etl.task_dependency hold exactly the edges of graph, whose nodes are tasks. */

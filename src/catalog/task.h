@@ -23,6 +23,7 @@ extern void etl_task_update(const EtlTask *task);
 extern void etl_task_delete(int64 task_id);
 extern void etl_task_forget_progress(int64 task_id);
 extern EtlNames etl_task_raw_key(const char *target);
+extern void etl_task_raw_deletes(const char *target, bool *is_observed, bool *is_compared);
 extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph);
 
 /* Column list that etl_task_read understands; r is a record of type etl.task. */
@@ -31,9 +32,9 @@ extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, 
 	"r.columns, r.chunk_rows, r.chunk_interval, r.slices, r.snapshot_group, r.reader, r.null_cursor, r.zero_dates, "   \
 	"r.on_error, r.file_changed, "                                                                                     \
 	"r.deletes, r.delete_scope, coalesce(r.max_delete_pct, -1)::float8 AS max_delete_pct, r.schema_drift, "            \
-	"coalesce(r.reconcile, false) AS reconcile, r.on_delete, r.update_columns, r.ignore_null_columns, r.track, "         \
-	"r.surrogate_key, r.dimension_keys, r.incremental, r.read_window, r.event_time, r.late_window, r.late_policy, "     \
-	"r.keep_undo, r.query, r.key, r.mode, r.order_by, r.command, "          \
+	"coalesce(r.reconcile, false) AS reconcile, r.on_delete, r.update_columns, r.ignore_null_columns, r.track, "       \
+	"r.surrogate_key, r.dimension_keys, r.incremental, r.read_window, r.event_time, r.late_window, r.late_policy, "    \
+	"r.keep_undo, r.query, r.key, r.mode, r.order_by, r.command, "                                                     \
 	"r.check_type, r.expression, r.warn, "                                                                             \
 	"r.fail, r.gate, r.depends_on, r.retry_delays, r.retry_on, coalesce(r.on_failure, 'fail') AS on_failure, "         \
 	"r.timeout, coalesce(r.trigger_rule, 'all_success') AS "                                                           \

@@ -9,6 +9,7 @@
 #include "catalog/consumed.h"
 #include "catalog/spi.h"
 #include "load/delta.h"
+#include "load/history.h"
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/merge.h"
@@ -151,6 +152,20 @@ add_markers(List *lines, const EtlPlan *plan)
 	return lines;
 }
 
+/* add_history appends what mode scd2 does. */
+static List *
+add_history(List *lines, const EtlPlan *plan, const char *query)
+{
+	ListCell *cell;
+
+	foreach (cell, etl_history_explain(plan, query))
+	{
+		lines = lappend(lines, "");
+		lines = add_lines(lines, psprintf("%s;", (char *) lfirst(cell)));
+	}
+	return lines;
+}
+
 /* match_target matches the plan with the target as a run would. */
 static void
 match_target(const EtlTask *task, EtlPlan *plan)
@@ -170,7 +185,7 @@ match_target(const EtlTask *task, EtlPlan *plan)
 static const char *
 mode_name(EtlMode mode)
 {
-	static const char *const name[] = {"merge", "insert_only", "append", "replace"};
+	static const char *const name[] = {"merge", "insert_only", "append", "replace", "scd2"};
 
 	return name[mode];
 }
@@ -193,10 +208,15 @@ etl_load_explain(const EtlTask *task)
 		etl_compile_sequence(plan->compile);
 	etl_compile_leave_out(plan->compile);
 	query = etl_compile_sql(plan->compile);
-	lines = add_markers(lines, plan);
-	lines = lappend(lines, "");
-	lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, query, "pg_temp.etl_delta")));
-	lines = add_statements(lines, plan);
+	if (plan->mode == ETL_MODE_SCD2)
+		lines = add_history(lines, plan, query);
+	else
+	{
+		lines = add_markers(lines, plan);
+		lines = lappend(lines, "");
+		lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, query, "pg_temp.etl_delta")));
+		lines = add_statements(lines, plan);
+	}
 	lines = lappend(lines, "");
 	lines = lappend(lines, "-- Plan of the query:");
 	lines = add_plan(lines, query);

@@ -11,6 +11,7 @@
 #include "fault.h"
 #include "load/apply.h"
 #include "load/delta.h"
+#include "load/history.h"
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/statistics.h"
@@ -157,10 +158,17 @@ etl_load_run(EtlAttempt *attempt)
 	level = NewGUCNestLevel();
 	set_limits();
 	delta = etl_delta_make(attempt, plan);
-	etl_markers_collect(delta);
-	etl_delta_fill(delta);
+	if (plan->mode == ETL_MODE_SCD2)
+		etl_history_run(delta);
+	else
+	{
+		etl_markers_collect(delta);
+		etl_delta_fill(delta);
+	}
 	attempt->counts.read = plan->compile->narrowed != NULL ? range.rows : delta->read;
-	if (delta->rows > 0 || delta->gone != NULL || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
+	if (plan->mode == ETL_MODE_SCD2)
+		;
+	else if (delta->rows > 0 || delta->gone != NULL || plan->mode == ETL_MODE_REPLACE || attempt->full_refresh)
 	{
 		ETL_FAULT("before_merge");
 		etl_apply_run(delta);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "dag/statement.h"
+#include "load/history.h"
 #include "load/markers.h"
 #include "load/plan.h"
 #include "nodes/value.h"
@@ -26,8 +27,10 @@ mode_of(const EtlTask *task)
 		return ETL_MODE_APPEND;
 	if (strcmp(task->mode, "replace") == 0)
 		return ETL_MODE_REPLACE;
+	if (strcmp(task->mode, "scd2") == 0)
+		return ETL_MODE_SCD2;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("mode \"%s\" is not known", task->mode),
-					errhint("Use merge, append, insert_only or replace.")));
+					errhint("Use merge, append, insert_only, replace or scd2.")));
 }
 
 /* etl_plan_check_ordering refuses a type that has no default btree operator class. */
@@ -84,13 +87,12 @@ need_key(const EtlPlan *plan)
 						errhint("Use mode => 'insert_only' to insert new keys only, or leave key out.")));
 	if (task->key.n > 0 || plan->mode == ETL_MODE_APPEND || (plan->mode == ETL_MODE_REPLACE && !is_aggregate))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 is_aggregate ? errmsg("an aggregate needs a key")
-						  : errmsg("mode %s needs a key", plan->mode == ETL_MODE_MERGE ? "merge" : "insert_only"),
-			 errdetail("The key tells which row of the target a row of the query belongs to."),
-			 errhint("Set key => '{...}' to one or more of: %s%s.", etl_query_column_list(&plan->columns),
-					 is_aggregate ? "" : "; or use mode => 'append' or 'replace'")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					is_aggregate ? errmsg("an aggregate needs a key")
+								 : errmsg("mode %s needs a key", task->mode ? task->mode : "merge"),
+					errdetail("The key tells which row of the target a row of the query belongs to."),
+					errhint("Set key => '{...}' to one or more of: %s%s.", etl_query_column_list(&plan->columns),
+							is_aggregate ? "" : "; or use mode => 'append' or 'replace'")));
 }
 
 /* resolve_key finds the key columns. */
@@ -197,6 +199,7 @@ etl_plan_make(const EtlTask *task)
 	if (plan->mode == ETL_MODE_REPLACE)
 		is_whole = task->kind == ETL_TASK_AGGREGATE ? "an aggregate is computed from all rows"
 													: "mode replace needs all rows";
+	etl_history_resolve(plan);
 	plan->compile = etl_compile_inspect(query, is_whole, plan->n_key > 0);
 	etl_markers_resolve(plan);
 	return plan;

@@ -1,0 +1,189 @@
+/*
+ * history.c
+ *		One run of a load in mode scd2. See history.h and history_timeline.c.
+ */
+#include "postgres.h"
+
+#include "catalog/spi.h"
+#include "fault.h"
+#include "lib/stringinfo.h"
+#include "load/history_run.h"
+#include "load/text.h"
+#include "utils/builtins.h"
+
+/* count returns what a query says. */
+static int64
+count(const char *sql)
+{
+	int64 n = 0;
+
+	return etl_sql_int64(sql, &n) ? n : 0;
+}
+
+/* count_changes returns how many changes meet a condition. */
+static int64
+count_changes(const EtlHistoryRun *run, const char *condition)
+{
+	return count(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE %s", run->table.changes, condition));
+}
+
+/* count_late returns how many versions came after a later one of their key was in the target. */
+static int64
+count_late(const EtlHistoryRun *run)
+{
+	const char *time = etl_history_time(run->plan);
+
+	if (time == NULL || run->is_rebuild)
+		return 0;
+	return count(
+		psprintf("SELECT pg_catalog.count(*) FROM (SELECT o._etl_k, pg_catalog.max(o." ETL_VALID_FROM
+				 ") AS last FROM %s AS o WHERE o._etl_v GROUP BY 1) AS o JOIN %s AS p ON p._etl_k = o._etl_k"
+				 " WHERE p._etl_kind = 'v' AND NOT p._etl_is_old AND p._etl_t < o.last AND p._etl_t > '-infinity'",
+				 run->table.old, run->table.points));
+}
+
+/* count_result counts what was written. Of a version that only overwrites columns of type 1, its key is counted. */
+static void
+count_result(EtlHistoryRun *run, int64 rejected)
+{
+	EtlAttempt *attempt = run->delta->attempt;
+	EtlCounts *counts = &attempt->counts;
+	int64 effective = count(psprintf(
+		"SELECT pg_catalog.sum(GREATEST(n, type1))::pg_catalog.int8 FROM (SELECT pg_catalog.count(*) FILTER (WHERE"
+		" _etl_is_new) AS n, pg_catalog.max(_etl_is_type1::pg_catalog.int4) AS type1 FROM %s GROUP BY _etl_k) AS c",
+		run->table.changes));
+
+	counts->inserted += count_changes(run, "_etl_op = 'I'");
+	counts->updated += count_changes(run, "_etl_op = 'U'");
+	counts->deleted += count_changes(run, "_etl_op = 'D'");
+	counts->unchanged += Max(run->delta->rows - effective - rejected, 0);
+	etl_attempt_count(attempt, "versions_closed",
+					  count_changes(run, "_etl_op = 'U' AND _etl_old_to = 'infinity' AND _etl_to < 'infinity'"));
+	etl_attempt_count(attempt, "versions_split",
+					  count_changes(run, "_etl_op = 'U' AND _etl_old_to < 'infinity' AND _etl_to < _etl_old_to"));
+	etl_attempt_count(attempt, "late_versions", count_late(run));
+}
+
+/* note_statements keeps the main statements for etl.task_run. */
+static void
+note_statements(EtlHistoryRun *run)
+{
+	EtlAttempt *attempt = run->delta->attempt;
+	MemoryContext caller = CurrentMemoryContext;
+	StringInfoData sql;
+
+	MemoryContextSwitchTo(attempt->context);
+	initStringInfo(&sql);
+	MemoryContextSwitchTo(caller);
+	appendStringInfo(&sql, "%s;\n\n%s;\n\n%s;\n\n%s;\n\n%s;",
+					 etl_delta_statement(run->stage, run->versions->query, run->table.versions),
+					 etl_history_points_statement(run), etl_history_changes_statement(run),
+					 etl_history_update_statement(run, 1, run->n_keys),
+					 etl_history_insert_statement(run, 1, run->n_keys));
+	attempt->sql = sql.data;
+}
+
+/* target_columns returns the columns of the target of alias row that can be written. */
+static char *
+target_columns(const EtlHistoryRun *run, const char *row)
+{
+	return etl_sql_text(
+		psprintf("SELECT pg_catalog.string_agg(pg_catalog.format('%s.%%I', a.attname), ', ' ORDER BY"
+				 " a.attnum) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = %u AND a.attnum > 0 AND"
+				 " NOT a.attisdropped AND a.attgenerated = ''",
+				 row, run->plan->target));
+}
+
+/* make_images names what has changed. */
+static EtlHistoryImages
+make_images(const EtlHistoryRun *run)
+{
+	const EtlPlan *plan = run->plan;
+	EtlHistoryImages images = {NULL, NULL, 0, 0};
+
+	images.n_old = count_changes(run, "_etl_op <> 'I'");
+	images.n_new = count_changes(run, "_etl_op <> 'D'");
+	if (images.n_old > 0)
+		images.old_rows = psprintf(
+			"(SELECT %s FROM %s AS o JOIN %s AS c ON c._etl_s = o._etl_s WHERE c._etl_op <> 'I')",
+			target_columns(run, "o"), run->table.old, run->table.changes);
+	if (images.n_new > 0)
+		images.new_rows = psprintf("(SELECT %s FROM %s AS t JOIN %s AS k ON %s JOIN %s AS c ON c._etl_k = k._etl_k AND"
+								   " c._etl_from = t." ETL_VALID_FROM " WHERE c._etl_op <> 'D')",
+								   target_columns(run, "t"), plan->target_name, run->table.keys,
+								   etl_history_same_key(plan, "t.", "k."), run->table.changes);
+	return images;
+}
+
+/* drop_tables drops the temporary tables but for that of the versions, which the load drops. */
+static void
+drop_tables(const EtlHistoryRun *run)
+{
+	if (run->has_loaded)
+		etl_delta_drop(run->table.loaded);
+	etl_delta_drop(run->table.keys);
+	etl_delta_drop(run->table.old);
+	etl_delta_drop(run->table.points);
+	etl_delta_drop(run->table.changes);
+}
+
+/* find_changes fills the tables of points and changes. */
+static void
+find_changes(EtlHistoryRun *run)
+{
+	(void) etl_sql_exec(etl_history_points_statement(run), SPI_OK_UTILITY);
+	if (run->has_loaded && run->is_observed)
+	{
+		(void) etl_sql_exec(psprintf("CREATE INDEX ON %s (_etl_k, _etl_t)", run->table.points), SPI_OK_UTILITY);
+		(void) etl_sql_exec(psprintf("ANALYZE %s", run->table.points), SPI_OK_UTILITY);
+		(void) etl_sql_exec(etl_history_reopen_statement(run), SPI_OK_INSERT);
+	}
+	(void) etl_sql_exec(etl_history_changes_statement(run), SPI_OK_UTILITY);
+	(void) etl_sql_exec(psprintf("ANALYZE %s (_etl_k, _etl_s, _etl_op)", run->table.changes), SPI_OK_UTILITY);
+}
+
+/* etl_history_run does the work. */
+void
+etl_history_run(EtlDelta *delta)
+{
+	EtlHistoryRun *run = etl_history_prepare(delta);
+	int64 rejected;
+
+	etl_history_stage(run);
+	rejected = delta->attempt->counts.rejected;
+	note_statements(run);
+	if (run->n_keys > 0)
+	{
+		ETL_FAULT("before_merge");
+		find_changes(run);
+		etl_history_write(run);
+		count_result(run, delta->attempt->counts.rejected - rejected);
+		ETL_FAULT("after_merge");
+		/* What keeps or captures changes of a target takes the images here, while the tables are there. */
+		(void) make_images(run);
+		drop_tables(run);
+	}
+	if (run->has_gone)
+		etl_delta_drop(run->table.gone);
+}
+
+/* etl_history_explain returns the statements. */
+List *
+etl_history_explain(const EtlPlan *plan, const char *query)
+{
+	EtlDelta delta = {.plan = plan, .query = pstrdup(query), .table = "pg_temp.etl_versions"};
+	EtlHistoryRun *run = etl_history_prepare(&delta);
+	List *list = NIL;
+
+	list = lappend(list, etl_delta_statement(run->stage, run->versions->query, run->table.versions));
+	if (plan->on_delete == ETL_ON_DELETE_DELETE)
+		list = lappend(list, etl_history_gone_statement(run));
+	list = lappend(list, etl_history_keys_statement(run));
+	list = lappend(list, etl_history_old_statement(run));
+	list = lappend(list, etl_history_points_statement(run));
+	list = lappend(list, etl_history_changes_statement(run));
+	list = lappend(list, etl_history_delete_statement(run, 1, 1));
+	list = lappend(list, etl_history_update_statement(run, 1, 1));
+	list = lappend(list, etl_history_grow_statement(run, 1, 1));
+	return lappend(list, etl_history_insert_statement(run, 1, 1));
+}
