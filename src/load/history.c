@@ -11,20 +11,35 @@
 #include "load/text.h"
 #include "utils/builtins.h"
 
-/* count returns what a query says. */
-static int64
-count(const char *sql)
+/*
+ * tally_changes counts the changes. Of a version that only overwrites columns of type 1 it is not known how many there
+ * were; one per key is counted.
+ */
+static void
+tally_changes(EtlHistoryRun *run)
 {
-	int64 n = 0;
+	EtlHistoryTally *tally = &run->tally;
+	bool has_type1 = run->plan->history->n_type1 > 0;
+	char *text = etl_sql_text(psprintf(
+		"SELECT pg_catalog.concat_ws(' ', pg_catalog.count(*) FILTER (WHERE _etl_op = 'I'),"
+		" pg_catalog.count(*) FILTER (WHERE _etl_op = 'U'), pg_catalog.count(*) FILTER (WHERE _etl_op = 'D'),"
+		" pg_catalog.count(*) FILTER (WHERE _etl_op = 'U' AND _etl_old_to = 'infinity' AND _etl_to < 'infinity'),"
+		" pg_catalog.count(*) FILTER (WHERE _etl_op = 'U' AND _etl_old_to < 'infinity' AND _etl_to < _etl_old_to),"
+		" pg_catalog.count(*) FILTER (WHERE _etl_op = 'U' AND (_etl_from < _etl_old_from OR _etl_to > _etl_old_to)),"
+		" pg_catalog.count(*) FILTER (WHERE _etl_is_new)%s) FROM %s",
+		has_type1
+			? psprintf(" + (SELECT pg_catalog.count(*) FROM (SELECT 1 FROM %s GROUP BY _etl_k HAVING"
+					   " pg_catalog.bool_or(_etl_is_type1) AND NOT pg_catalog.bool_or(coalesce(_etl_is_new, false)))"
+					   " AS k)",
+					   run->table.changes)
+			: "",
+		run->table.changes));
 
-	return etl_sql_int64(sql, &n) ? n : 0;
-}
-
-/* count_changes returns how many changes meet a condition. */
-static int64
-count_changes(const EtlHistoryRun *run, const char *condition)
-{
-	return count(psprintf("SELECT pg_catalog.count(*) FROM %s WHERE %s", run->table.changes, condition));
+	(void) sscanf(text,
+				  INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT " " INT64_FORMAT
+							   " " INT64_FORMAT,
+				  &tally->inserted, &tally->updated, &tally->deleted, &tally->closed, &tally->split, &tally->grown,
+				  &tally->effective);
 }
 
 /* count_late returns how many versions came after a later one of their key was in the target. */
@@ -32,36 +47,35 @@ static int64
 count_late(const EtlHistoryRun *run)
 {
 	const char *time = etl_history_time(run->plan);
+	int64 n = 0;
 
 	if (time == NULL || run->is_rebuild)
 		return 0;
-	return count(
-		psprintf("SELECT pg_catalog.count(*) FROM (SELECT o._etl_k, pg_catalog.max(o." ETL_VALID_FROM
-				 ") AS last FROM %s AS o WHERE o._etl_v GROUP BY 1) AS o JOIN %s AS p ON p._etl_k = o._etl_k"
-				 " WHERE p._etl_kind = 'v' AND NOT p._etl_is_old AND p._etl_t < o.last AND p._etl_t > '-infinity'",
-				 run->table.old, run->table.points));
+	(void) etl_sql_int64(
+		psprintf("SELECT pg_catalog.count(*) FROM %s AS v JOIN %s AS k ON %s WHERE EXISTS (SELECT 1 FROM"
+				 " %s AS o WHERE o._etl_k = k._etl_k AND o." ETL_VALID_FROM " > v.%s%s)",
+				 run->table.versions, run->table.keys, etl_history_same_key(run->plan, "v.", "k."), run->table.old,
+				 time, etl_history_cast(run->plan)),
+		&n);
+	return n;
 }
 
-/* count_result counts what was written. Of a version that only overwrites columns of type 1, its key is counted. */
+/* count_result counts what was written. */
 static void
 count_result(EtlHistoryRun *run, int64 rejected)
 {
+	const EtlHistoryTally *tally = &run->tally;
 	EtlAttempt *attempt = run->delta->attempt;
 	EtlCounts *counts = &attempt->counts;
-	int64 effective = count(psprintf(
-		"SELECT pg_catalog.sum(GREATEST(n, type1))::pg_catalog.int8 FROM (SELECT pg_catalog.count(*) FILTER (WHERE"
-		" _etl_is_new) AS n, pg_catalog.max(_etl_is_type1::pg_catalog.int4) AS type1 FROM %s GROUP BY _etl_k) AS c",
-		run->table.changes));
 
-	counts->inserted += count_changes(run, "_etl_op = 'I'");
-	counts->updated += count_changes(run, "_etl_op = 'U'");
-	counts->deleted += count_changes(run, "_etl_op = 'D'");
-	counts->unchanged += Max(run->delta->rows - effective - rejected, 0);
-	etl_attempt_count(attempt, "versions_closed",
-					  count_changes(run, "_etl_op = 'U' AND _etl_old_to = 'infinity' AND _etl_to < 'infinity'"));
-	etl_attempt_count(attempt, "versions_split",
-					  count_changes(run, "_etl_op = 'U' AND _etl_old_to < 'infinity' AND _etl_to < _etl_old_to"));
-	etl_attempt_count(attempt, "late_versions", count_late(run));
+	counts->inserted += tally->inserted;
+	counts->updated += tally->updated;
+	counts->deleted += tally->deleted;
+	counts->unchanged += Max(run->delta->rows - tally->effective - rejected, 0);
+	etl_attempt_count(attempt, "versions_closed", tally->closed);
+	etl_attempt_count(attempt, "versions_split", tally->split);
+	if (run->n_old > 0)
+		etl_attempt_count(attempt, "late_versions", count_late(run));
 }
 
 /* note_statements keeps the main statements for etl.task_run. */
@@ -75,10 +89,9 @@ note_statements(EtlHistoryRun *run)
 	MemoryContextSwitchTo(attempt->context);
 	initStringInfo(&sql);
 	MemoryContextSwitchTo(caller);
-	appendStringInfo(&sql, "%s;\n\n%s;\n\n%s;\n\n%s;\n\n%s;",
+	appendStringInfo(&sql, "%s;\n\n%s;\n\n%s;\n\n%s;",
 					 etl_delta_statement(run->stage, run->versions->query, run->table.versions),
-					 etl_history_points_statement(run), etl_history_changes_statement(run),
-					 etl_history_update_statement(run, 1, run->n_keys),
+					 etl_history_changes_statement(run), etl_history_update_statement(run, 1, run->n_keys),
 					 etl_history_insert_statement(run, 1, run->n_keys));
 	attempt->sql = sql.data;
 }
@@ -101,8 +114,8 @@ make_images(const EtlHistoryRun *run)
 	const EtlPlan *plan = run->plan;
 	EtlHistoryImages images = {NULL, NULL, 0, 0};
 
-	images.n_old = count_changes(run, "_etl_op <> 'I'");
-	images.n_new = count_changes(run, "_etl_op <> 'D'");
+	images.n_old = run->tally.updated + run->tally.deleted;
+	images.n_new = run->tally.inserted + run->tally.updated;
 	if (images.n_old > 0)
 		images.old_rows = psprintf(
 			"(SELECT %s FROM %s AS o JOIN %s AS c ON c._etl_s = o._etl_s WHERE c._etl_op <> 'I')",
@@ -123,23 +136,25 @@ drop_tables(const EtlHistoryRun *run)
 		etl_delta_drop(run->table.loaded);
 	etl_delta_drop(run->table.keys);
 	etl_delta_drop(run->table.old);
-	etl_delta_drop(run->table.points);
+	if (run->has_points)
+		etl_delta_drop(run->table.points);
 	etl_delta_drop(run->table.changes);
 }
 
-/* find_changes fills the tables of points and changes. */
+/* find_changes fills the table of changes. */
 static void
 find_changes(EtlHistoryRun *run)
 {
-	(void) etl_sql_exec(etl_history_points_statement(run), SPI_OK_UTILITY);
 	if (run->has_loaded && run->is_observed)
 	{
+		(void) etl_sql_exec(etl_history_points_statement(run), SPI_OK_UTILITY);
+		run->has_points = true;
 		(void) etl_sql_exec(psprintf("CREATE INDEX ON %s (_etl_k, _etl_t)", run->table.points), SPI_OK_UTILITY);
-		(void) etl_sql_exec(psprintf("ANALYZE %s", run->table.points), SPI_OK_UTILITY);
+		(void) etl_sql_exec(psprintf("ANALYZE %s (_etl_k, _etl_t, _etl_kind)", run->table.points), SPI_OK_UTILITY);
 		(void) etl_sql_exec(etl_history_reopen_statement(run), SPI_OK_INSERT);
 	}
 	(void) etl_sql_exec(etl_history_changes_statement(run), SPI_OK_UTILITY);
-	(void) etl_sql_exec(psprintf("ANALYZE %s (_etl_k, _etl_s, _etl_op)", run->table.changes), SPI_OK_UTILITY);
+	(void) etl_sql_exec(psprintf("ANALYZE %s (_etl_op)", run->table.changes), SPI_OK_UTILITY);
 }
 
 /* etl_history_run does the work. */
@@ -156,8 +171,12 @@ etl_history_run(EtlDelta *delta)
 	{
 		ETL_FAULT("before_merge");
 		find_changes(run);
+		tally_changes(run);
 		etl_history_write(run);
-		count_result(run, delta->attempt->counts.rejected - rejected);
+		rejected = delta->attempt->counts.rejected - rejected;
+		if (rejected > 0)
+			tally_changes(run);
+		count_result(run, rejected);
 		ETL_FAULT("after_merge");
 		/* What keeps or captures changes of a target takes the images here, while the tables are there. */
 		(void) make_images(run);
@@ -180,7 +199,6 @@ etl_history_explain(const EtlPlan *plan, const char *query)
 		list = lappend(list, etl_history_gone_statement(run));
 	list = lappend(list, etl_history_keys_statement(run));
 	list = lappend(list, etl_history_old_statement(run));
-	list = lappend(list, etl_history_points_statement(run));
 	list = lappend(list, etl_history_changes_statement(run));
 	list = lappend(list, etl_history_delete_statement(run, 1, 1));
 	list = lappend(list, etl_history_update_statement(run, 1, 1));

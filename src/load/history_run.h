@@ -8,7 +8,7 @@
  * loaded	_etl_batch, _etl_loaded_at: when etl_ext got to know of them (no _etl_k)
  * keys		the touched keys: _etl_k, the key, _etl_v (there are versions of it)
  * old		the rows of the target with these keys: its columns, _etl_k, _etl_v, _etl_s (surrogate)
- * points	what begins or ends at a time _etl_t, see history_timeline.c
+ * points	what begins or ends at a time _etl_t, see history_timeline.c; only where points have to be added
  * changes	what to write: _etl_op I, U or D, see history_timeline.c
  */
 #ifndef ETL_HISTORY_RUN_H
@@ -27,6 +27,18 @@ typedef struct EtlHistoryTables
 	char *changes;
 } EtlHistoryTables;
 
+/* What the table of changes says. */
+typedef struct EtlHistoryTally
+{
+	int64 inserted;
+	int64 updated;
+	int64 deleted;
+	int64 closed;	 /* updates of a current row that ends now */
+	int64 split;	 /* updates of an earlier row that ends earlier */
+	int64 grown;	 /* updates of a row that begins earlier or ends later */
+	int64 effective; /* versions that changed something */
+} EtlHistoryTally;
+
 typedef struct EtlHistoryRun
 {
 	EtlDelta *delta;
@@ -38,9 +50,12 @@ typedef struct EtlHistoryRun
 	bool is_rebuild;  /* full refresh: of the rows of the target only their surrogates are kept */
 	bool has_gone;	  /* there are delete markers */
 	bool has_loaded;  /* table.loaded is filled */
+	bool has_points;  /* table.points is filled; otherwise the points are part of the statement for changes */
 	bool is_observed; /* each row of the raw table was seen in the source when it was loaded */
 	bool is_compared; /* markers say when a row was found missing, not when it was deleted */
 	int64 n_keys;
+	int64 n_old;
+	EtlHistoryTally tally;
 } EtlHistoryRun;
 
 /* The run of a delta with its names; nothing is executed. */
@@ -48,6 +63,9 @@ extern EtlHistoryRun *etl_history_prepare(EtlDelta *delta);
 
 /* Fills versions, gone, loaded, keys and old. */
 extern void etl_history_stage(EtlHistoryRun *run);
+
+/* Lets joins with rows of the target use its indexes when it is much larger; returns the GUC level to give back. */
+extern int etl_history_prefer_index(const EtlPlan *plan, int64 rows);
 
 /* Statements that stage executes, for explain. */
 extern char *etl_history_versions_query(const EtlHistoryRun *run);

@@ -104,6 +104,30 @@ start_of_run(const EtlPlan *plan)
 					etl_text_type(plan->history->time_type, -1));
 }
 
+/* Rows of the target for each key, from which on its pages are read one by one through an index. */
+#define INDEX_SHARE 4
+
+/*
+ * etl_history_prefer_index lets the next joins with the target find rows by index where they are few. The planner, which
+ * takes reading pages in no order for four times as slow, would read the whole target.
+ */
+int
+etl_history_prefer_index(const EtlPlan *plan, int64 rows)
+{
+	int level = NewGUCNestLevel();
+	int64 all;
+
+	if (!etl_sql_int64(psprintf("SELECT c.reltuples::pg_catalog.int8 FROM pg_catalog.pg_class AS c WHERE c.oid = %u",
+								plan->target),
+					   &all) ||
+		all < rows * INDEX_SHARE)
+		return level;
+	(void) set_config_option("enable_hashjoin", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("enable_mergejoin", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("enable_memoize", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
 /* etl_history_prepare makes the run. */
 EtlHistoryRun *
 etl_history_prepare(EtlDelta *delta)
@@ -278,6 +302,7 @@ void
 etl_history_stage(EtlHistoryRun *run)
 {
 	EtlDelta *delta = run->delta;
+	int level;
 
 	name_tables(run);
 	if (carries_batch(run->plan))
@@ -292,6 +317,8 @@ etl_history_stage(EtlHistoryRun *run)
 		return;
 	run->n_keys = (int64) etl_sql_exec(etl_history_keys_statement(run), SPI_OK_UTILITY);
 	(void) etl_sql_exec(psprintf("ANALYZE %s", run->table.keys), SPI_OK_UTILITY);
-	(void) etl_sql_exec(etl_history_old_statement(run), SPI_OK_UTILITY);
+	level = etl_history_prefer_index(run->plan, run->n_keys);
+	run->n_old = (int64) etl_sql_exec(etl_history_old_statement(run), SPI_OK_UTILITY);
+	AtEOXact_GUC(true, level);
 	collect_loaded(run);
 }

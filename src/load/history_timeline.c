@@ -4,8 +4,8 @@
  *
  * Points. Each version begins at its time and each marker ends the key at its own: kinds 'v' and 'd'. The rows of the
  * target are points too: 'v' where they begin, 'd' where they end and no other begins. At one time of a key only one point
- * counts: what comes in before what is there, then the later batch. In a rebuild the rows of the target count for
- * nothing but their surrogates (kind 'x').
+ * counts: what comes in before what is there, then the later batch. In a rebuild the rows of the target are no points; only
+ * their surrogates stay, where a version begins at the same time.
  *
  * Changes. In the order of time, a version that follows a version with equal tracked columns is part of it; the others
  * begin an interval, which ends where the next begins or the key ends. An interval that has a row in the target is
@@ -79,23 +79,34 @@ version_batch(const EtlHistoryRun *run, const char *row)
 														: "0::pg_catalog.int8";
 }
 
+/* with_old joins the row of the target that begins at the same time, whose surrogate the version keeps. */
+static char *
+with_old(const EtlHistoryRun *run, const char *time)
+{
+	return psprintf(" LEFT JOIN %s AS o ON o._etl_k = k._etl_k AND o." ETL_VALID_FROM " = %s", run->table.old, time);
+}
+
 /* append_versions appends the versions that have come. */
 static void
 append_versions(StringInfo sql, const EtlHistoryRun *run)
 {
+	char *time = version_time(run, "v");
+
 	append_point(sql, run->plan, "k", "v");
-	append_facts(sql, version_time(run, "v"), 'v', "false", version_batch(run, "v"), "NULL");
-	appendStringInfo(sql, "FROM %s AS v JOIN %s AS k ON %s", run->table.versions, run->table.keys,
-					 etl_history_same_key(run->plan, "v.", "k."));
+	append_facts(sql, time, 'v', "false", version_batch(run, "v"), "o._etl_s");
+	appendStringInfo(sql, "FROM %s AS v JOIN %s AS k ON %s%s", run->table.versions, run->table.keys,
+					 etl_history_same_key(run->plan, "v.", "k."), with_old(run, time));
 }
 
 /* append_old appends where the rows of the target begin. */
 static void
 append_old(StringInfo sql, const EtlHistoryRun *run)
 {
+	if (run->is_rebuild)
+		return;
 	appendStringInfoString(sql, "\nUNION ALL\n");
 	append_point(sql, run->plan, "o", "o");
-	append_facts(sql, "o." ETL_VALID_FROM, run->is_rebuild ? 'x' : 'v', "true", "0", "o._etl_s");
+	append_facts(sql, "o." ETL_VALID_FROM, 'v', "true", "0", "o._etl_s");
 	appendStringInfo(sql, "FROM %s AS o WHERE NOT (o._etl_v AND %s)", run->table.old, head_condition(run, "o"));
 }
 
@@ -186,14 +197,13 @@ append_markers(StringInfo sql, const EtlHistoryRun *run)
 		appendStringInfo(sql, " JOIN %s AS l ON l._etl_batch = g._etl_batch", run->table.loaded);
 }
 
-/* etl_history_points_statement returns the statement that collects the points. */
-char *
-etl_history_points_statement(const EtlHistoryRun *run)
+/* points_query returns the query that collects the points. */
+static char *
+points_query(const EtlHistoryRun *run)
 {
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "CREATE TEMPORARY TABLE %s ON COMMIT DROP AS\n", run->table.points);
 	append_versions(&sql, run);
 	append_old(&sql, run);
 	append_heads(&sql, run);
@@ -201,6 +211,13 @@ etl_history_points_statement(const EtlHistoryRun *run)
 	append_gaps(&sql, run);
 	append_markers(&sql, run);
 	return sql.data;
+}
+
+/* etl_history_points_statement returns the statement that keeps the points in a table, to which others can be added. */
+char *
+etl_history_points_statement(const EtlHistoryRun *run)
+{
+	return psprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS\n%s", run->table.points, points_query(run));
 }
 
 /*
@@ -216,16 +233,17 @@ etl_history_reopen_statement(const EtlHistoryRun *run)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "INSERT INTO %s\n", run->table.points);
 	append_point(&sql, run->plan, "k", "v");
-	append_facts(&sql, loaded, 'v', "false", "v._etl_batch", "NULL");
+	append_facts(&sql, loaded, 'v', "false", "v._etl_batch", "o._etl_s");
 	appendStringInfo(
 		&sql,
-		"FROM %s AS v JOIN %s AS k ON %s JOIN %s AS l ON l._etl_batch = v._etl_batch\nWHERE %s <= %s AND"
+		"FROM %s AS v JOIN %s AS k ON %s JOIN %s AS l ON l._etl_batch = v._etl_batch%s\nWHERE %s <= %s AND"
 		" EXISTS (SELECT 1 FROM %s AS p WHERE p._etl_k = k._etl_k AND p._etl_kind = 'd' AND p._etl_t <= %s)\n"
-		"  AND (SELECT p._etl_kind FROM %s AS p WHERE p._etl_k = k._etl_k AND p._etl_kind <> 'x' AND (p._etl_t <"
-		" %s OR p._etl_t = %s AND (p._etl_is_old OR p._etl_batch < v._etl_batch))"
+		"  AND (SELECT p._etl_kind FROM %s AS p WHERE p._etl_k = k._etl_k AND (p._etl_t < %s OR p._etl_t = %s"
+		" AND (p._etl_is_old OR p._etl_batch < v._etl_batch))"
 		" ORDER BY p._etl_t DESC, p._etl_is_old, p._etl_batch DESC, p._etl_kind LIMIT 1) = 'd'",
 		run->table.versions, run->table.keys, etl_history_same_key(run->plan, "v.", "k."), run->table.loaded,
-		version_time(run, "v"), loaded, run->table.points, loaded, run->table.points, loaded, loaded);
+		with_old(run, loaded), version_time(run, "v"), loaded, run->table.points, loaded, run->table.points, loaded,
+		loaded);
 	return sql.data;
 }
 
@@ -244,43 +262,48 @@ append_tracked_differ(StringInfo sql, const EtlPlan *plan)
 	}
 }
 
-/* append_intervals appends the WITH queries that turn points into intervals. */
+/* append_latest appends the WITH query for the columns that all versions of a key share: those of the latest. */
+static void
+append_latest(StringInfo sql, const EtlPlan *plan)
+{
+	if (plan->history->n_type1 == 0)
+		return;
+	appendStringInfoString(sql, ", latest AS (\n  SELECT DISTINCT ON (p._etl_k) p._etl_k");
+	for (int i = 0; i < plan->columns.n; i++)
+		if (plan->history->is_type1[i])
+			appendStringInfo(sql, ", p.%s", plan->columns.column[i].quoted);
+	appendStringInfoString(sql, "\n  FROM points AS p WHERE p._etl_kind = 'v' ORDER BY p._etl_k, p._etl_t DESC,"
+								" p._etl_is_old, p._etl_batch DESC\n)");
+}
+
+/*
+ * append_intervals appends the WITH queries that turn points into intervals. All of them go through the points in one
+ * order, so that they are sorted once. Points that are part of an interval stay in kept only while they have a surrogate,
+ * which an interval takes whose first point has none.
+ */
 static void
 append_intervals(StringInfo sql, const EtlHistoryRun *run)
 {
-	appendStringInfo(
-		sql,
-		"WITH ranked AS (\n"
-		"  SELECT p.*, pg_catalog.row_number() OVER w AS _etl_r, pg_catalog.max(p._etl_s) OVER (w ROWS BETWEEN"
-		" UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS _etl_at\n  FROM %s AS p\n"
-		"  WINDOW w AS (PARTITION BY p._etl_k, p._etl_t ORDER BY p._etl_is_old, p._etl_batch DESC, p._etl_kind)\n"
-		"), marked AS (\n"
-		"  SELECT p.*, pg_catalog.lag(p._etl_kind) OVER w AS _etl_prev, p._etl_kind = 'v' AND"
-		" (coalesce(pg_catalog.lag(p._etl_kind) OVER w, 'd') = 'd'",
-		run->table.points);
+	const char *window = "WINDOW w AS (PARTITION BY p._etl_k ORDER BY p._etl_t)";
+
+	appendStringInfo(sql, "WITH points AS (\n%s", run->has_points ? "SELECT * FROM " : "");
+	appendStringInfo(sql, "%s\n), ordered AS (\n", run->has_points ? run->table.points : points_query(run));
+	appendStringInfoString(sql,
+						   "  SELECT DISTINCT ON (p._etl_k, p._etl_t) p.* FROM points AS p\n"
+						   "  ORDER BY p._etl_k, p._etl_t, p._etl_is_old, p._etl_batch DESC, p._etl_kind, p._etl_s\n"
+						   "), marked AS (\n  SELECT p.*, pg_catalog.lag(p._etl_kind) OVER w AS _etl_prev,"
+						   " p._etl_kind = 'v' AND (pg_catalog.lag(p._etl_kind) OVER w IS DISTINCT FROM 'v'");
 	append_tracked_differ(sql, run->plan);
-	appendStringInfoString(
-		sql,
-		") AS _etl_is_start\n  FROM ranked AS p WHERE p._etl_r = 1 AND p._etl_kind <> 'x'\n"
-		"  WINDOW w AS (PARTITION BY p._etl_k ORDER BY p._etl_t)\n"
-		"), numbered AS (\n"
-		"  SELECT p.*, pg_catalog.count(*) FILTER (WHERE p._etl_is_start OR p._etl_kind = 'd') OVER (PARTITION BY"
-		" p._etl_k ORDER BY p._etl_t) AS _etl_g\n  FROM marked AS p WHERE p._etl_kind = 'v' OR p._etl_prev = 'v'\n"
-		"), known AS (\n"
-		"  SELECT p.*, pg_catalog.min(p._etl_at) OVER (PARTITION BY p._etl_k, p._etl_g) AS _etl_id FROM numbered AS p\n"
-		"), intervals AS (\n"
-		"  SELECT p.*, coalesce(pg_catalog.lead(p._etl_t) OVER (PARTITION BY p._etl_k ORDER BY p._etl_t), 'infinity')"
-		" AS _etl_until\n  FROM known AS p WHERE p._etl_is_start OR p._etl_kind = 'd'\n)");
-	if (run->plan->history->n_type1 == 0)
-		return;
-	appendStringInfoString(sql, ", latest AS (\n  SELECT DISTINCT ON (p._etl_k) p._etl_k");
-	for (int i = 0; i < run->plan->columns.n; i++)
-		if (run->plan->history->is_type1[i])
-			appendStringInfo(sql, ", p.%s", run->plan->columns.column[i].quoted);
 	appendStringInfo(sql,
-					 "\n  FROM %s AS p WHERE p._etl_kind = 'v' ORDER BY p._etl_k, p._etl_t DESC, p._etl_is_old,"
-					 " p._etl_batch DESC\n)",
-					 run->table.points);
+					 ") AS _etl_is_start\n  FROM ordered AS p %s\n), kept AS (\n"
+					 "  SELECT p.*, coalesce(p._etl_s, CASE WHEN pg_catalog.lead(p._etl_kind) OVER w = 'v' AND NOT"
+					 " pg_catalog.lead(p._etl_is_start) OVER w THEN pg_catalog.lead(p._etl_s) OVER w END) AS _etl_id\n"
+					 "  FROM marked AS p WHERE p._etl_is_start OR p._etl_kind = 'v' AND p._etl_s IS NOT NULL"
+					 " OR p._etl_kind = 'd' AND p._etl_prev = 'v' %s\n), intervals AS (\n"
+					 "  SELECT p.*, coalesce(pg_catalog.lead(p._etl_t) OVER w, 'infinity') AS _etl_until\n"
+					 "  FROM kept AS p WHERE p._etl_is_start OR p._etl_kind = 'd' %s\n)",
+					 window, window, window);
+	append_latest(sql, run->plan);
 }
 
 /* append_values_differ appends the condition that columns differ between the row o of the target and what it should be. */

@@ -14,6 +14,7 @@
 #include "load/reject.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 
 /* Keys that are written by one statement. */
 #define PIECE_KEYS 500000
@@ -21,10 +22,6 @@
 typedef struct Write
 {
 	EtlHistoryRun *run;
-	bool has_deletes;
-	bool has_updates;
-	bool has_growers;
-	bool has_inserts;
 	int64 low;
 	int64 high;
 } Write;
@@ -35,13 +32,13 @@ write_keys(void *arg, int64 low, int64 high)
 {
 	Write *write = arg;
 
-	if (write->has_deletes)
+	if (write->run->tally.deleted > 0)
 		(void) etl_dml_run(etl_history_delete_statement(write->run, low, high));
-	if (write->has_updates)
+	if (write->run->tally.updated > 0)
 		(void) etl_dml_run(etl_history_update_statement(write->run, low, high));
-	if (write->has_growers)
+	if (write->run->tally.grown > 0)
 		(void) etl_dml_run(etl_history_grow_statement(write->run, low, high));
-	if (write->has_inserts)
+	if (write->run->tally.inserted > 0)
 		(void) etl_dml_run(etl_history_insert_statement(write->run, low, high));
 }
 
@@ -75,15 +72,6 @@ reject_key(void *arg, int64 key, const ErrorData *error)
 	(void) etl_dml_run(psprintf("DELETE FROM %s WHERE _etl_k = " INT64_FORMAT, run->table.changes, key));
 }
 
-/* look_for says whether there are changes of a kind. */
-static bool
-look_for(const EtlHistoryRun *run, const char *condition)
-{
-	int64 n;
-
-	return etl_sql_int64(psprintf("SELECT 1 FROM %s WHERE %s LIMIT 1", run->table.changes, condition), &n);
-}
-
 /* etl_history_write writes the changes. */
 void
 etl_history_write(EtlHistoryRun *run)
@@ -91,11 +79,8 @@ etl_history_write(EtlHistoryRun *run)
 	Write write = {.run = run};
 	EtlBisect bisect = {write_keys, NULL, reject_key, &write};
 	bool is_indexed = run->n_keys > PIECE_KEYS;
+	int level = etl_history_prefer_index(run->plan, run->n_old);
 
-	write.has_deletes = look_for(run, "_etl_op = 'D'");
-	write.has_updates = look_for(run, "_etl_op = 'U'");
-	write.has_inserts = look_for(run, "_etl_op = 'I'");
-	write.has_growers = look_for(run, "_etl_op = 'U' AND (_etl_from < _etl_old_from OR _etl_to > _etl_old_to)");
 	if (is_indexed)
 		(void) etl_sql_exec(psprintf("CREATE INDEX ON %s (_etl_k)", run->table.changes), SPI_OK_UTILITY);
 	for (write.low = 1; write.low <= run->n_keys; write.low += PIECE_KEYS)
@@ -109,4 +94,5 @@ etl_history_write(EtlHistoryRun *run)
 		is_indexed = true;
 		etl_bisect_run(&bisect, write.low, write.high);
 	}
+	AtEOXact_GUC(true, level);
 }

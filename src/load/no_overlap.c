@@ -40,6 +40,7 @@ typedef struct Watch
 	AttrNumber valid_to;
 	FmgrInfo is_less; /* of times */
 	Oid time_type;
+	TupleTableSlot *slot;
 } Watch;
 
 /* A row that was written. */
@@ -93,6 +94,9 @@ fill_watch(Watch *watch, Relation table, Relation index)
 	watch->valid_to = get_attnum(RelationGetRelid(table), ETL_VALID_TO);
 	watch->time_type = get_atttype(RelationGetRelid(table), watch->valid_to);
 	fmgr_info_copy(&watch->is_less, &watch->condition[watch->n_key].sk_func, CurrentMemoryContext);
+	/* With a description of its own, because nobody drops the slot when the statement ends. */
+	watch->slot = MakeSingleTupleTableSlot(CreateTupleDescCopyConstr(RelationGetDescr(table)),
+										   table_slot_callbacks(table));
 }
 
 /* find_watch returns what is known about the table, looked up once in a statement. Errors: 55000. */
@@ -128,17 +132,22 @@ find_watch(FunctionCallInfo fcinfo, const TriggerData *data)
 	return watch;
 }
 
-/* read_version takes a row apart; false: it has no key, or it is no longer there. */
+/* is_there says whether a row has not been deleted or updated since. */
 static bool
-read_version(const Watch *watch, Relation table, TupleTableSlot *slot, Version *version)
+is_there(const Watch *watch, Relation table, TupleTableSlot *slot)
 {
-	TupleTableSlot *now = table_slot_create(table, NULL);
-	bool is_there = table_tuple_fetch_row_version(table, &slot->tts_tid, SnapshotSelf, now);
+	bool found = table_tuple_fetch_row_version(table, &slot->tts_tid, SnapshotSelf, watch->slot);
+
+	ExecClearTuple(watch->slot);
+	return found;
+}
+
+/* read_version takes a row apart; false: it has no key. */
+static bool
+read_version(const Watch *watch, TupleTableSlot *slot, Version *version)
+{
 	bool is_null = false;
 
-	ExecDropSingleTupleTableSlot(now);
-	if (!is_there)
-		return false;
 	version->tid = slot->tts_tid;
 	for (int i = 0; i <= watch->n_key && !is_null; i++)
 		version->value[i] = slot_getattr(slot, watch->column[i], &is_null);
@@ -222,12 +231,27 @@ wait_for(const SnapshotData *snapshot, Relation table, TupleTableSlot *slot)
 	return true;
 }
 
+/* is_within says whether a version had its key and whole interval before; then it overlaps nothing that it did not before. */
+static bool
+is_within(Watch *watch, const Version *version, const Version *before)
+{
+	for (int i = 0; i < watch->n_key; i++)
+	{
+		ScanKey equal = &watch->condition[i];
+
+		if (!DatumGetBool(FunctionCall2Coll(&equal->sk_func, equal->sk_collation, version->value[i], before->value[i])))
+			return false;
+	}
+	return !is_before(watch, version->value[watch->n_key], before->value[watch->n_key]) &&
+		   !is_before(watch, before->valid_to, version->valid_to);
+}
+
 /* check_version raises an error when another version overlaps. */
 static void
 check_version(Watch *watch, Relation table, Version *version, const char *trigger)
 {
 	Relation index = index_open(watch->index, AccessShareLock);
-	TupleTableSlot *slot = table_slot_create(table, NULL);
+	TupleTableSlot *slot = watch->slot;
 	bool is_open = true;
 
 	for (int i = 0; i < watch->n_key; i++)
@@ -251,26 +275,37 @@ check_version(Watch *watch, Relation table, Version *version, const char *trigge
 		if (!is_open)
 			refuse(watch, table, index, version, slot, trigger);
 	}
-	ExecDropSingleTupleTableSlot(slot);
+	ExecClearTuple(slot);
 	index_close(index, AccessShareLock);
 }
 
-/* etl_no_overlap looks at a row after INSERT or UPDATE. */
+/* look_at checks a row that was written. */
+static void
+look_at(Watch *watch, const TriggerData *data)
+{
+	bool is_update = TRIGGER_FIRED_BY_UPDATE(data->tg_event);
+	TupleTableSlot *slot = is_update ? data->tg_newslot : data->tg_trigslot;
+	Version version;
+	Version before;
+
+	if (!read_version(watch, slot, &version) ||
+		(is_update && read_version(watch, data->tg_trigslot, &before) && is_within(watch, &version, &before)) ||
+		!is_there(watch, data->tg_relation, slot))
+		return;
+	check_version(watch, data->tg_relation, &version, data->tg_trigger->tgname);
+}
+
+/* etl_no_overlap is the trigger. */
 Datum
 etl_no_overlap(PG_FUNCTION_ARGS)
 {
 	TriggerData *data = (TriggerData *) fcinfo->context;
-	Version version;
-	Watch *watch;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(data->tg_event) || !TRIGGER_FIRED_FOR_ROW(data->tg_event) ||
 		TRIGGER_FIRED_BY_DELETE(data->tg_event))
 		ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 						errmsg("etl.no_overlap must be called as a trigger AFTER INSERT OR UPDATE FOR EACH ROW"),
 						errhint("Use CREATE CONSTRAINT TRIGGER.")));
-	watch = find_watch(fcinfo, data);
-	if (read_version(watch, data->tg_relation,
-					 TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot : data->tg_trigslot, &version))
-		check_version(watch, data->tg_relation, &version, data->tg_trigger->tgname);
+	look_at(find_watch(fcinfo, data), data);
 	return PointerGetDatum(NULL);
 }
