@@ -26,7 +26,7 @@ tally_changes(EtlHistoryRun *run)
 		" pg_catalog.count(*) FILTER (WHERE _etl_op = 'U' AND _etl_old_to = 'infinity' AND _etl_to < 'infinity'),"
 		" pg_catalog.count(*) FILTER (WHERE _etl_op = 'U' AND _etl_old_to < 'infinity' AND _etl_to < _etl_old_to),"
 		" pg_catalog.count(*) FILTER (WHERE _etl_op = 'U' AND (_etl_from < _etl_old_from OR _etl_to > _etl_old_to)),"
-		" pg_catalog.count(*) FILTER (WHERE _etl_is_new)%s) FROM %s",
+		" pg_catalog.count(*) FILTER (WHERE _etl_is_new OR _etl_op = 'D')%s) FROM %s",
 		has_type1
 			? psprintf(" + (SELECT pg_catalog.count(*) FROM (SELECT 1 FROM %s GROUP BY _etl_k HAVING"
 					   " pg_catalog.bool_or(_etl_is_type1) AND NOT pg_catalog.bool_or(coalesce(_etl_is_new, false)))"
