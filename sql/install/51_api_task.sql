@@ -28,7 +28,7 @@ CREATE FUNCTION etl.add_load(
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_load';
-COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (one SELECT) into target, which is created when missing. mode: merge (default: insert new keys, update changed rows), insert_only (insert new keys), append, or replace. order_by: output columns that tell which version of a key is the latest. on_delete: what becomes of rows that the source has deleted: ignore (default), delete or mark.';
+COMMENT ON FUNCTION etl.add_load IS 'Adds a task that loads the rows of query (one SELECT) into target, which is created when missing. mode: merge (default: insert new keys, update changed rows), insert_only (insert new keys), append, replace, or scd2 (a row for each version of a key). order_by: output columns that tell which version of a key is the latest. on_delete: what becomes of rows that the source has deleted: ignore (default), delete or mark. track: in mode scd2, columns of which every change begins a version; surrogate_key: column that numbers the rows of a dimension.';
 
 CREATE FUNCTION etl.add_aggregate(
   pipeline text, name text, query text, target text, key text[],

@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(88);
+SELECT plan(91);
 
 CREATE SCHEMA t_raw;
 CREATE SCHEMA t_dw;
@@ -144,6 +144,12 @@ SELECT pg_temp.feed('customer', $$(7, 'A', 'x', '2026-01-12'::timestamptz, 1, 'd
 SELECT is(pg_temp.run('customer') || pg_temp.h('7'), '0+ 0~ 0- 0= 0!A[0101,0110)', 'a delete is recorded only once');
 SELECT pg_temp.feed('customer', $$(7, 'A', 'x', '2026-02-01'::timestamptz, 1, 'u')$$) \g /dev/null
 SELECT is(pg_temp.run('customer') || pg_temp.h('7'), '1+ 0~ 0- 0= 0!A[0101,0110) A[0201,now)', 'a row that is back begins anew, also with the values that it had');
+SELECT pg_temp.feed('customer', $$(9, 'A', 'x', '2026-01-01'::timestamptz, 1, 'u')$$) \g /dev/null
+SELECT pg_temp.run('customer') \g /dev/null
+SELECT pg_temp.feed('customer', $$(9, 'A', 'x', '2026-01-01'::timestamptz, 1, 'd')$$) \g /dev/null
+SELECT pg_temp.run('customer') \g /dev/null
+SELECT is((SELECT valid_to FROM t_dw.dim_customer WHERE id = 9), (SELECT max(_etl_loaded_at) FROM t_raw.customer),
+  'the same when the version came in an earlier run');
 SELECT pg_temp.feed('customer', $$(7, 'B', 'x', '2026-01-05'::timestamptz, 1, 'u'), (7, 'C', 'x', '2026-01-20', 1, 'u')$$) \g /dev/null
 SELECT pg_temp.run('customer') \g /dev/null
 SELECT is(pg_temp.h('7'), 'A[0101,0105) B[0105,0110) C[0120,0201) A[0201,now)', 'late versions before and within the gap');
@@ -287,6 +293,10 @@ SELECT set_eq($$SELECT id, city, valid_from, valid_to FROM t_dw.made WHERE id NO
       coalesce(lag(city) OVER w IS NOT DISTINCT FROM city AND lag(valid_to) OVER w = valid_from, false) AS same
       FROM t_dw.dim_customer WHERE id NOT IN (20, 21) WINDOW w AS (PARTITION BY id ORDER BY valid_from)) AS x) AS y GROUP BY id, city, g$$,
   'a load of all batches at once gives the versions that came one after the other');
+INSERT INTO t_dw.made (nr, id, city, valid_from, valid_to, is_current, is_inferred) OVERRIDING SYSTEM VALUE VALUES (-1, 50, '?', '-infinity', 'infinity', true, false);
+SELECT pg_temp.feed('customer', $$(50, 'A', 'x', '2026-01-01'::timestamptz, 1, 'u')$$) \g /dev/null
+SELECT is(pg_temp.run('made'), '0+ 0~ 0- 0= 1!', 'a key that only the unknown member has is refused by the constraint');
+SELECT is((SELECT format('%s %s', city, valid_to) FROM t_dw.made WHERE nr = -1), '? infinity', 'and the unknown member stays as it is');
 SELECT is((SELECT note FROM t_dw.made WHERE nr = 1), 'mine', 'columns that the query does not return stay');
 SELECT is((SELECT count(*) FROM etl.validate('t_scd2') WHERE severity = 'error'), 0::bigint, 'validate finds nothing wrong');
 
