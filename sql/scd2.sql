@@ -100,7 +100,7 @@ UPDATE scd.old SET valid_to = '2026-01-04' WHERE valid_from = '2026-01-01';
 SELECT pg_temp.try();
 ALTER TABLE scd.old DISABLE TRIGGER no_overlap;
 SELECT pg_temp.try();
-CREATE TABLE scd.part (LIKE scd.old) PARTITION BY LIST (id);
+CREATE TABLE scd.part (LIKE scd.old INCLUDING IDENTITY INCLUDING DEFAULTS) PARTITION BY LIST (id);
 SELECT pg_temp.try('scd.part');
 SELECT pg_temp.refused($$SELECT etl.add_load('scd', 'x', target => 'scd.part', key => '{id}', surrogate_key => 'nix', query => 'SELECT id, name FROM scd.raw')$$);
 
@@ -110,7 +110,8 @@ SELECT etl.add_load('scd', 'old', target => 'scd.old', mode => 'scd2', key => '{
 SELECT * FROM etl.validate('scd');
 ALTER TABLE scd.old DISABLE TRIGGER no_overlap;
 SELECT * FROM etl.validate('scd') WHERE severity = 'error';
-SELECT line FROM etl.explain_task('scd', 'dim') AS line WHERE line NOT LIKE '--  %';
+SELECT line FROM etl.explain_task('scd', 'dim') AS line WHERE line LIKE '-- %' AND line NOT LIKE '--  %' OR line ~ '^(UPDATE|DELETE|INSERT|CREATE)';
+SELECT line FROM etl.explain_task('scd', 'distinct') AS line WHERE line LIKE '-- %' AND line NOT LIKE '--  %' OR line ~ '^(UPDATE|DELETE|INSERT|CREATE)';
 
 -- etl.as_of.
 SHOW etl.as_of;

@@ -160,8 +160,11 @@ add_history(List *lines, const EtlPlan *plan, const char *query)
 
 	foreach (cell, etl_history_explain(plan, query))
 	{
+		const char *text = lfirst(cell);
+		bool is_comment = strncmp(text, "--", strlen("--")) == 0;
+
 		lines = lappend(lines, "");
-		lines = add_lines(lines, psprintf("%s;", (char *) lfirst(cell)));
+		lines = add_lines(lines, psprintf("%s%s", text, is_comment ? "" : ";"));
 	}
 	return lines;
 }

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/spi.h"
+#include "catalog/task.h"
 #include "fault.h"
 #include "lib/stringinfo.h"
 #include "load/history_run.h"
@@ -195,11 +196,26 @@ etl_history_explain(const EtlPlan *plan, const char *query)
 	List *list = NIL;
 
 	list = lappend(list, etl_delta_statement(run->stage, run->versions->query, run->table.versions));
-	if (plan->on_delete == ETL_ON_DELETE_DELETE)
+	run->has_gone = plan->on_delete == ETL_ON_DELETE_DELETE;
+	if (run->has_gone)
+	{
+		etl_task_raw_deletes(plan->compile->single->name, &run->is_observed, &run->is_compared);
+		list = lappend(list, "-- Delete markers. If there are none, the statements below leave them out.");
 		list = lappend(list, etl_history_gone_statement(run));
+		if (plan->history->time >= 0)
+			list = lappend(list, etl_history_loaded_statement(run));
+	}
 	list = lappend(list, etl_history_keys_statement(run));
 	list = lappend(list, etl_history_old_statement(run));
+	if (run->has_gone && plan->history->time >= 0 && run->is_observed)
+	{
+		list = lappend(list, "-- Rows that have been closed and may be there again:");
+		list = lappend(list, etl_history_points_statement(run));
+		list = lappend(list, etl_history_reopen_statement(run));
+		run->has_points = true;
+	}
 	list = lappend(list, etl_history_changes_statement(run));
+	list = lappend(list, "-- For all keys, here for the first:");
 	list = lappend(list, etl_history_delete_statement(run, 1, 1));
 	list = lappend(list, etl_history_update_statement(run, 1, 1));
 	list = lappend(list, etl_history_grow_statement(run, 1, 1));

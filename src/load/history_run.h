@@ -70,6 +70,7 @@ extern int etl_history_prefer_index(const EtlPlan *plan, int64 rows);
 /* Statements that stage executes, for explain. */
 extern char *etl_history_versions_query(const EtlHistoryRun *run);
 extern char *etl_history_gone_statement(const EtlHistoryRun *run);
+extern char *etl_history_loaded_statement(const EtlHistoryRun *run);
 extern char *etl_history_keys_statement(const EtlHistoryRun *run);
 extern char *etl_history_old_statement(const EtlHistoryRun *run);
 

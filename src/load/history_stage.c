@@ -274,12 +274,22 @@ collect_gone(EtlHistoryRun *run)
 		etl_delta_drop(run->table.gone);
 }
 
+/* etl_history_loaded_statement returns the statement that notes when each batch was loaded. */
+char *
+etl_history_loaded_statement(const EtlHistoryRun *run)
+{
+	Query *rows = etl_compile_rows(run->plan->compile->single, ETL_ROWS_ALL);
+
+	return psprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT q." BATCH
+					", pg_catalog.max(q._etl_loaded_at) AS _etl_loaded_at FROM (%s) AS q GROUP BY q." BATCH,
+					run->table.loaded, pg_get_querydef(rows, false));
+}
+
 /* collect_loaded notes when each batch was loaded, where that decides something: beside markers and closed rows. */
 static void
 collect_loaded(EtlHistoryRun *run)
 {
 	const EtlPlan *plan = run->plan;
-	Query *rows;
 	int64 n;
 
 	if (!carries_batch(plan) || plan->history->time < 0)
@@ -288,12 +298,7 @@ collect_loaded(EtlHistoryRun *run)
 		(!run->is_observed ||
 		 !etl_sql_int64(psprintf("SELECT 1 FROM %s WHERE " ETL_VALID_TO " <> 'infinity' LIMIT 1", run->table.old), &n)))
 		return;
-	rows = etl_compile_rows(plan->compile->single, ETL_ROWS_ALL);
-	(void) etl_sql_exec(
-		psprintf("CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT q." BATCH
-				 ", pg_catalog.max(q._etl_loaded_at) AS _etl_loaded_at FROM (%s) AS q GROUP BY q." BATCH,
-				 run->table.loaded, pg_get_querydef(rows, false)),
-		SPI_OK_UTILITY);
+	(void) etl_sql_exec(etl_history_loaded_statement(run), SPI_OK_UTILITY);
 	run->has_loaded = true;
 }
 

@@ -199,10 +199,11 @@ is_before(Watch *watch, Datum left, Datum right)
 
 /*
  * find_other returns false, or true with a version in slot that begins before the end of this one and ends after its
- * begin. Of the versions that begin before the end of this one only the last can, see above.
+ * begin. Of the versions that begin before the end of this one only the last can, see above; but a row that another
+ * transaction has just written, updated or deleted says nothing about those before it.
  */
 static bool
-find_other(Watch *watch, IndexScanDesc scan, Version *version, TupleTableSlot *slot)
+find_other(Watch *watch, IndexScanDesc scan, const SnapshotData *snapshot, Version *version, TupleTableSlot *slot)
 {
 	bool is_null;
 
@@ -211,7 +212,10 @@ find_other(Watch *watch, IndexScanDesc scan, Version *version, TupleTableSlot *s
 		CHECK_FOR_INTERRUPTS();
 		if (ItemPointerEquals(&slot->tts_tid, &version->tid))
 			continue;
-		return is_before(watch, version->value[watch->n_key], slot_getattr(slot, watch->valid_to, &is_null));
+		if (is_before(watch, version->value[watch->n_key], slot_getattr(slot, watch->valid_to, &is_null)))
+			return true;
+		if (!TransactionIdIsValid(snapshot->xmin) && !TransactionIdIsValid(snapshot->xmax))
+			return false;
 	}
 	return false;
 }
@@ -265,7 +269,7 @@ check_version(Watch *watch, Relation table, Version *version, const char *trigge
 		InitDirtySnapshot(snapshot);
 		scan = index_beginscan(table, index, &snapshot, watch->n_key + 1, 0);
 		index_rescan(scan, watch->condition, watch->n_key + 1, NULL, 0);
-		if (!find_other(watch, scan, version, slot))
+		if (!find_other(watch, scan, &snapshot, version, slot))
 		{
 			index_endscan(scan);
 			break;
