@@ -73,6 +73,23 @@ etl_compat_insert_index_tuples(ResultRelInfo *result, TupleTableSlot *slot, ESta
 #endif
 }
 
+/* 16 gave DecodeDateTime an argument for details of errors, and settings memory of their own. */
+#include "utils/datetime.h"
+#if PG_VERSION_NUM >= 160000
+static inline int
+etl_compat_decode_datetime(char **field, int *type, int n, int *kind, struct pg_tm *tm, fsec_t *fsec, int *tz)
+{
+	DateTimeErrorExtra extra;
+
+	return DecodeDateTime(field, type, n, kind, tm, fsec, tz, &extra);
+}
+#define etl_compat_guc_alloc(size) guc_malloc(LOG, size)
+#else
+#define etl_compat_decode_datetime(field, type, n, kind, tm, fsec, tz)                                                 \
+	DecodeDateTime(field, type, n, kind, tm, fsec, tz)
+#define etl_compat_guc_alloc(size) malloc(size)
+#endif
+
 /* 16 gave the parser of qualified names a context for soft errors. */
 #include "utils/regproc.h"
 static inline List *

@@ -6,6 +6,7 @@
 
 #include "fault.h"
 #include "guc.h"
+#include "load/as_of.h"
 #include "net/address.h"
 #include "utils/guc.h"
 
@@ -62,5 +63,6 @@ etl_guc_init(void)
 							 "shared_preload_libraries.",
 							 &etl_launcher, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	init_network();
+	etl_as_of_init();
 	MarkGUCPrefixReserved("etl");
 }

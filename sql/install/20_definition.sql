@@ -153,7 +153,7 @@ COMMENT ON COLUMN etl.task.order_by IS 'load: output columns that say which of s
 COMMENT ON COLUMN etl.task.update_columns IS 'load: columns that change in rows that are there already; NULL: all.';
 COMMENT ON COLUMN etl.task.ignore_null_columns IS 'load: columns in which a NULL leaves the value of the target as it is.';
 COMMENT ON COLUMN etl.task.track IS 'load in mode scd2: columns of which every change begins a new version; NULL: all but the key and order_by.';
-COMMENT ON COLUMN etl.task.surrogate_key IS 'load in mode scd2: identity column that numbers the versions; NULL: the one that the target has, or is made with.';
+COMMENT ON COLUMN etl.task.surrogate_key IS 'load in mode scd2 or merge: column that numbers the rows of a dimension; NULL: the identity column that the target has, or is made with.';
 COMMENT ON COLUMN etl.task.dimension_keys IS 'load: columns of the target that are looked up in dimensions, {column: {dimension, by, missing, at}}.';
 COMMENT ON COLUMN etl.task.incremental IS 'load and aggregate: auto (only what is new where that gives the same result), required (refused where it does not), or full; NULL: auto.';
 COMMENT ON COLUMN etl.task.read_window IS 'load whose query is evaluated whole: only the batches of this last interval are read of raw tables; NULL: all.';

@@ -526,6 +526,32 @@ etl_task_kept_key(const char *target, const EtlTask *reader, EtlNames *key)
 	return found;
 }
 
+/*
+ * etl_task_raw_deletes says how the extracts into a raw table find deleted rows. is_observed: each row was in the source
+ * when it was loaded. is_compared: of a deleted row it is known only since when it is missing.
+ */
+void
+etl_task_raw_deletes(const char *target, bool *is_observed, bool *is_compared)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT coalesce(bool_and(coalesce(deletes, 'none') <> 'none'), false) AS observed,"
+			   " coalesce(bool_and(coalesce(deletes, 'none') = 'compare'), false) AS compared"
+			   " FROM etl.task WHERE kind = 'extract' AND target = $1",
+		.nargs = 1,
+		.argtype = {TEXTOID},
+	};
+	Datum value = CStringGetTextDatum(target);
+	EtlScope scope;
+	EtlRow row;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	*is_observed = etl_row_bool(&row, "observed");
+	*is_compared = etl_row_bool(&row, "compared");
+	etl_catalog_end(&scope);
+}
+
 /* etl_task_replace_edges makes etl.task_dependency hold exactly the edges of graph, whose nodes are tasks. */
 void
 etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph)

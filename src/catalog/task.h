@@ -26,6 +26,7 @@ extern bool etl_task_kept_key(const char *target, const EtlTask *reader, EtlName
 extern char *etl_task_other_writer(int64 task_id, const char *target);
 extern EtlNames etl_task_load_key(const char *target, char **surrogate_key);
 extern EtlNames etl_task_raw_key(const char *target);
+extern void etl_task_raw_deletes(const char *target, bool *is_observed, bool *is_compared);
 extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, const EtlGraph *graph);
 
 /* Column list that etl_task_read understands; r is a record of type etl.task. */

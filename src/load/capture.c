@@ -294,3 +294,17 @@ etl_capture_write(EtlCapture *capture, EtlAttempt *attempt, const EtlImages *ima
 			(void) try(write_log, &write);
 	}
 }
+
+/* etl_capture_miss makes a batch that is in no log. Under the lock of the target. */
+void
+etl_capture_miss(const EtlAttempt *attempt, const char *target, int64 rows)
+{
+	EtlBatch batch;
+
+	if (rows == 0 || etl_change_log_followers(target, GetUserId()) == NIL)
+		return;
+	etl_attempt_begin_batch(attempt, &batch);
+	batch.target = target;
+	batch.row_count = rows;
+	etl_batch_insert(&batch);
+}

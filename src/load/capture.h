@@ -25,4 +25,7 @@ extern Bitmapset *etl_capture_columns(const EtlCapture *capture);
 /* Writes the logs, in the transaction that changes the target. */
 extern void etl_capture_write(EtlCapture *capture, EtlAttempt *attempt, const EtlImages *images);
 
+/* Tells those who follow a table that rows were written to it of which no log has anything: they read everything, once. */
+extern void etl_capture_miss(const EtlAttempt *attempt, const char *target, int64 rows);
+
 #endif /* ETL_CAPTURE_H */

@@ -9,6 +9,7 @@
 #include "access/sysattr.h"
 #include "catalog/pg_type_d.h"
 #include "load/change.h"
+#include "load/history.h"
 #include "load/markers.h"
 #include "load/text.h"
 #include "utils/builtins.h"
@@ -107,6 +108,8 @@ differs(const EtlChange *change)
 	}
 	if (plan->on_delete == ETL_ON_DELETE_MARK)
 		appendStringInfo(&sql, "%st." ETL_DELETED_AT " IS NOT NULL", sql.len > 0 ? "\n  OR " : "");
+	if (plan->has_inferred)
+		appendStringInfo(&sql, "%st." ETL_IS_INFERRED, sql.len > 0 ? "\n  OR " : "");
 	return sql.len > 0 ? sql.data : pstrdup("false");
 }
 

@@ -9,6 +9,7 @@
 #include "commands/dbcommands.h"
 #include "compat.h"
 #include "lib/stringinfo.h"
+#include "load/history.h"
 #include "load/target.h"
 #include "load/text.h"
 #include "miscadmin.h"
@@ -73,6 +74,7 @@ etl_target_create(const EtlPlan *plan, const char *schema, const char *name)
 {
 	char *table = quote_qualified_identifier(schema, name);
 	Oid oid = get_namespace_oid(schema, true);
+	bool is_dimension = plan->history != NULL || plan->task->surrogate_key != NULL;
 	char *comment = psprintf("Kept by etl_ext task \"%s\".", plan->task->name);
 
 	for (int i = 0; i < plan->n_key; i++)
@@ -81,7 +83,10 @@ etl_target_create(const EtlPlan *plan, const char *schema, const char *name)
 		check_schema(schema, oid);
 	else
 		create_schema(schema);
-	(void) etl_sql_exec(table_sql(plan, table), SPI_OK_UTILITY);
+	if (is_dimension)
+		(void) etl_sql_exec(etl_history_table_sql(plan, table, name), SPI_OK_UTILITY);
+	else
+		(void) etl_sql_exec(table_sql(plan, table), SPI_OK_UTILITY);
 	(void) etl_sql_exec(psprintf("COMMENT ON TABLE %s IS %s", table, quote_literal_cstr(comment)), SPI_OK_UTILITY);
 	for (int i = 0; i < plan->n_key; i++)
 		(void) etl_sql_exec(psprintf("COMMENT ON COLUMN %s.%s IS 'Part of the key by which etl_ext matches rows.'",
@@ -93,4 +98,6 @@ etl_target_create(const EtlPlan *plan, const char *schema, const char *name)
 					 " IS 'When etl_ext learned that the source has deleted the row; NULL: it is there.'",
 					 table),
 			SPI_OK_UTILITY);
+	if (is_dimension)
+		etl_history_complete(plan, schema, name);
 }

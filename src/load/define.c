@@ -8,6 +8,7 @@
 #include "dag/lineage.h"
 #include "load/dimension.h"
 #include "load/increment.h"
+#include "load/history.h"
 #include "load/load.h"
 #include "load/plan.h"
 #include "load/target.h"
@@ -84,6 +85,7 @@ etl_load_define(EtlTask *task)
 {
 	EtlPlan *plan;
 	Oid target;
+	bool is_new = false;
 	char *schema = NULL;
 	char *name = NULL;
 
@@ -95,12 +97,15 @@ etl_load_define(EtlTask *task)
 	target = etl_target_find(task->target, &schema, &name);
 	if (!OidIsValid(target))
 	{
+		is_new = true;
 		etl_target_create(plan, schema, name);
 		CommandCounterIncrement();
 		target = etl_target_find(quote_qualified_identifier(schema, name), &schema, &name);
 	}
 	etl_target_match(plan, target);
 	check_required(task, plan);
+	if (!is_new && plan->history != NULL)
+		etl_history_check_rows(plan);
 	task->target = plan->target_name;
 	task->reads = etl_lineage_reads(plan->compile->query);
 	etl_dimension_settle(task, plan);

@@ -10,6 +10,7 @@
 #include "load/change.h"
 #include "load/delta.h"
 #include "load/increment.h"
+#include "load/history.h"
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/resolve.h"
@@ -186,12 +187,29 @@ add_statements(List *lines, const EtlPlan *plan, EtlIncrementKind kind)
 static List *
 add_markers(List *lines, const EtlPlan *plan)
 {
-	if (plan->on_delete == ETL_ON_DELETE_IGNORE || plan->compile->single == NULL)
+	if (plan->on_delete == ETL_ON_DELETE_IGNORE || plan->compile->single == NULL || plan->mode == ETL_MODE_SCD2)
 		return lines;
 	lines = lappend(lines, "");
 	lines = lappend(lines,
 					"-- Delete markers. If there are any, the query below leaves out the versions that they end.");
 	return add_lines(lines, psprintf("%s;", etl_markers_statement(plan, "pg_temp.etl_gone")));
+}
+
+/* add_history appends what mode scd2 does. */
+static List *
+add_history(List *lines, const EtlPlan *plan, const char *query)
+{
+	ListCell *cell;
+
+	foreach (cell, etl_history_explain(plan, query))
+	{
+		const char *text = lfirst(cell);
+		bool is_comment = strncmp(text, "--", strlen("--")) == 0;
+
+		lines = lappend(lines, "");
+		lines = add_lines(lines, psprintf("%s%s", text, is_comment ? "" : ";"));
+	}
+	return lines;
 }
 
 /* match_target matches the plan with the target as a run would. */
@@ -213,7 +231,7 @@ match_target(const EtlTask *task, EtlPlan *plan)
 static const char *
 mode_name(EtlMode mode)
 {
-	static const char *const name[] = {"merge", "insert_only", "append", "replace"};
+	static const char *const name[] = {"merge", "insert_only", "append", "replace", "scd2"};
 
 	return name[mode];
 }
@@ -242,8 +260,13 @@ etl_load_explain(const EtlTask *task)
 	rows = query;
 	if (plan->n_dimensions > 0)
 		lines = add_lines(lines, etl_resolve_explain(plan, &rows));
-	lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, rows, "pg_temp.etl_delta")));
-	lines = add_statements(lines, plan, increment->kind);
+	if (plan->mode == ETL_MODE_SCD2)
+		lines = add_history(lines, plan, rows);
+	else
+	{
+		lines = add_lines(lines, psprintf("%s;", etl_delta_statement(plan, rows, "pg_temp.etl_delta")));
+		lines = add_statements(lines, plan, increment->kind);
+	}
 	lines = lappend(lines, "");
 	lines = lappend(lines, "-- Plan of the query:");
 	lines = add_plan(lines, query);

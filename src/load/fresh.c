@@ -57,7 +57,8 @@ etl_fresh_may(const EtlDelta *delta, const EtlIncrement *increment)
 
 	if (plan->n_key == 0 || increment->kind != ETL_INCREMENT_ROWS || increment->n_new != 1 || input == NULL ||
 		list_length(plan->compile->drivers) != 1 || delta->gone != NULL || delta->knows_late ||
-		delta->images_are_needed || plan->n_dimensions > 0 || plan->mode == ETL_MODE_REPLACE)
+		delta->images_are_needed || plan->n_dimensions > 0 || plan->mode == ETL_MODE_REPLACE ||
+		plan->mode == ETL_MODE_SCD2)
 		return false;
 	column = etl_plan_key(plan, 0);
 	return etl_plan_is_same_type(column) && column->collation == column->target_collation &&

@@ -357,7 +357,8 @@ etl_compile_inspect(Query *query, const EtlTask *task, const char *is_whole, boo
 {
 	EtlCompile *compile = palloc0(sizeof(EtlCompile));
 	bool is_aggregate = task->kind == ETL_TASK_AGGREGATE;
-	bool deletes = task->on_delete != NULL && strcmp(task->on_delete, "ignore") != 0;
+	bool deletes = (task->on_delete != NULL && strcmp(task->on_delete, "ignore") != 0) ||
+				   (task->mode != NULL && strcmp(task->mode, "scd2") == 0);
 	Walk walk = {.place = {.is_visible = true, .allow_distinct = has_key, .allow_groups = is_aggregate}, .task = task};
 
 	visit_query(query, &walk);

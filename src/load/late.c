@@ -66,7 +66,7 @@ etl_late_resolve(EtlPlan *plan)
 						errdetail("It has to be a date, a timestamp or a timestamp with time zone."),
 						errhint("Cast the column in the query, or name another one.")));
 	check_aggregate(plan, column);
-	if (task->kind == ETL_TASK_LOAD && (plan->n_key == 0 || plan->mode == ETL_MODE_REPLACE))
+	if (task->kind == ETL_TASK_LOAD && plan->mode != ETL_MODE_MERGE && plan->mode != ETL_MODE_INSERT_ONLY)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("event_time needs mode merge or insert_only"),
 						errdetail("Late rows are told by what they would change in the target, which needs a key."),
 						errhint("Use mode => 'merge' with a key, or leave event_time out.")));

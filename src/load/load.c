@@ -16,6 +16,7 @@
 #include "load/fresh.h"
 #include "load/increment.h"
 #include "load/late.h"
+#include "load/history.h"
 #include "load/load.h"
 #include "load/markers.h"
 #include "load/resolve.h"
@@ -164,20 +165,31 @@ all_columns(const EtlPlan *plan)
 	return columns;
 }
 
-/* apply brings a filled delta into the target, keeps what can be taken back, and tells those who follow the target. */
+/* keep keeps what can be taken back, and tells those who follow the target. In mode scd2 only the surrogate key is unique. */
+static void
+keep(EtlDelta *delta, EtlCapture *capture)
+{
+	const EtlPlan *plan = delta->plan;
+	EtlNames surrogate = {1, (char *[]){plan->surrogate_name}};
+
+	etl_capture_write(capture, delta->attempt, &delta->images);
+	etl_undo_keep(delta->attempt, plan->target, plan->mode == ETL_MODE_SCD2 ? &surrogate : &plan->task->key,
+				  &delta->images);
+}
+
+/* apply brings a filled delta into the target. */
 static void
 apply(EtlDelta *delta, EtlCapture *capture)
 {
-	const EtlTask *task = delta->plan->task;
 	bool is_keyed = delta->plan->n_key > 0;
 	char *before = is_keyed ? NULL : etl_undo_images_before(delta);
 
-	delta->old = is_keyed && task->keep_undo != NULL ? all_columns(delta->plan) : etl_capture_columns(capture);
+	delta->old = is_keyed && delta->plan->task->keep_undo != NULL ? all_columns(delta->plan)
+																  : etl_capture_columns(capture);
 	ETL_FAULT("before_merge");
 	etl_apply_run(delta);
-	etl_capture_write(capture, delta->attempt, &delta->images);
 	if (is_keyed)
-		etl_undo_keep(delta->attempt, delta->plan->target, &task->key, &delta->images);
+		keep(delta, capture);
 	else
 		etl_undo_images_keep(delta, before);
 	ETL_FAULT("after_merge");
@@ -189,6 +201,23 @@ is_needed(const EtlDelta *delta)
 {
 	return delta->rows > 0 || delta->gone != NULL || delta->touched != NULL || delta->attempt->full_refresh ||
 		   delta->is_complete;
+}
+
+/* bring evaluates the query of a delta and brings the rows into the target. */
+static void
+bring(EtlDelta *delta, EtlCapture *capture)
+{
+	etl_resolve_run(delta);
+	if (delta->plan->mode == ETL_MODE_SCD2)
+	{
+		etl_history_run(delta);
+		keep(delta, capture);
+	}
+	else
+		etl_delta_fill(delta);
+	etl_resolve_done(delta);
+	if (delta->plan->mode != ETL_MODE_SCD2 && is_needed(delta))
+		apply(delta, capture);
 }
 
 /* etl_load_run evaluates what is new and brings it into the target. */
@@ -211,17 +240,12 @@ etl_load_run(EtlAttempt *attempt)
 	level = NewGUCNestLevel();
 	set_limits();
 	delta = make_delta(attempt, increment);
-	etl_markers_collect(delta);
+	if (plan->mode != ETL_MODE_SCD2)
+		etl_markers_collect(delta);
 	capture = etl_capture_open(plan);
 	delta->images_are_needed = capture != NULL || attempt->task->keep_undo != NULL;
 	if (!etl_fresh_may(delta, increment) || !etl_fresh_run(delta, increment))
-	{
-		etl_resolve_run(delta);
-		etl_delta_fill(delta);
-		etl_resolve_done(delta);
-		if (is_needed(delta))
-			apply(delta, capture);
-	}
+		bring(delta, capture);
 	attempt->counts.read = delta->is_read_known ? increment->rows : delta->read + delta->set_aside;
 	AtEOXact_GUC(true, level);
 	etl_statistics_refresh(plan->target, attempt->counts.inserted + attempt->counts.updated + attempt->counts.deleted);

@@ -47,13 +47,16 @@ check_mode(const EtlPlan *plan)
 						errdetail("The key tells which row of the target was deleted."),
 						errhint("Use mode => 'merge' with a key, or leave on_delete out.")));
 	if (plan->on_delete == ETL_ON_DELETE_MARK && plan->mode != ETL_MODE_MERGE)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("on_delete => 'mark' does not fit mode %s",
-							   plan->mode == ETL_MODE_REPLACE ? "replace" : "insert_only"),
-						errdetail(plan->mode == ETL_MODE_REPLACE
-									  ? "Mode replace removes every row that the query does not return."
-									  : "Mode insert_only never changes a row of the target."),
-						errhint("Use mode => 'merge', or on_delete => 'delete'.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("on_delete => 'mark' does not fit mode %s", plan->mode == ETL_MODE_REPLACE ? "replace"
+																: plan->mode == ETL_MODE_SCD2  ? "scd2"
+																							   : "insert_only"),
+			 errdetail(plan->mode == ETL_MODE_REPLACE ? "Mode replace removes every row that the query does not return."
+					   : plan->mode == ETL_MODE_SCD2  ? "Mode scd2 says by valid_to until when a row was there."
+													  : "Mode insert_only never changes a row of the target."),
+			 errhint("Use mode => 'merge', or on_delete => 'delete'.")));
 }
 
 /* refuse_query reports a query of which it is not known which rows of it come from markers. */
@@ -79,6 +82,17 @@ reads_kept_only(const EtlCompile *compile)
 	return compile->inputs != NIL;
 }
 
+/* can_follow says whether it is known which rows of the query come from markers: mode scd2 then heeds them by itself. */
+static bool
+can_follow(const EtlCompile *compile)
+{
+	const EtlInput *input = compile->single;
+	AttrNumber op = input == NULL ? InvalidAttrNumber : get_attnum(input->relation, "_etl_op");
+
+	return op != InvalidAttrNumber && get_atttype(input->relation, op) == TEXTOID &&
+		   etl_carry_reason(compile, input) == NULL;
+}
+
 /* etl_markers_resolve looks at on_delete. */
 void
 etl_markers_resolve(EtlPlan *plan)
@@ -88,10 +102,12 @@ etl_markers_resolve(EtlPlan *plan)
 	const char *reason;
 
 	plan->on_delete = on_delete_of(plan->task);
+	if (plan->task->on_delete == NULL && plan->mode == ETL_MODE_SCD2 && can_follow(compile))
+		plan->on_delete = ETL_ON_DELETE_DELETE;
 	if (plan->on_delete == ETL_ON_DELETE_IGNORE)
 		return;
 	check_mode(plan);
-	if (input == NULL && reads_kept_only(compile))
+	if (input == NULL && plan->mode != ETL_MODE_SCD2 && reads_kept_only(compile))
 		return;
 	if (input == NULL && compile->inputs == NIL)
 		refuse_query(plan, "other tables", "the query reads no raw table");

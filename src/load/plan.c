@@ -7,6 +7,7 @@
 #include "dag/statement.h"
 #include "load/dimension.h"
 #include "load/late.h"
+#include "load/history.h"
 #include "load/markers.h"
 #include "load/plan.h"
 #include "load/touch.h"
@@ -29,8 +30,10 @@ mode_of(const EtlTask *task)
 		return ETL_MODE_APPEND;
 	if (strcmp(task->mode, "replace") == 0)
 		return ETL_MODE_REPLACE;
+	if (strcmp(task->mode, "scd2") == 0)
+		return ETL_MODE_SCD2;
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("mode \"%s\" is not known", task->mode),
-					errhint("Use merge, append, insert_only or replace.")));
+					errhint("Use merge, append, insert_only, replace or scd2.")));
 }
 
 /* etl_plan_check_ordering refuses a type that has no default btree operator class. */
@@ -87,13 +90,12 @@ need_key(const EtlPlan *plan)
 						errhint("Use mode => 'insert_only' to insert new keys only, or leave key out.")));
 	if (task->key.n > 0 || plan->mode == ETL_MODE_APPEND || (plan->mode == ETL_MODE_REPLACE && !is_aggregate))
 		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 is_aggregate ? errmsg("an aggregate needs a key")
-						  : errmsg("mode %s needs a key", plan->mode == ETL_MODE_MERGE ? "merge" : "insert_only"),
-			 errdetail("The key tells which row of the target a row of the query belongs to."),
-			 errhint("Set key => '{...}' to one or more of: %s%s.", etl_query_column_list(&plan->columns),
-					 is_aggregate ? "" : "; or use mode => 'append' or 'replace'")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					is_aggregate ? errmsg("an aggregate needs a key")
+								 : errmsg("mode %s needs a key", task->mode ? task->mode : "merge"),
+					errdetail("The key tells which row of the target a row of the query belongs to."),
+					errhint("Set key => '{...}' to one or more of: %s%s.", etl_query_column_list(&plan->columns),
+							is_aggregate ? "" : "; or use mode => 'append' or 'replace'")));
 }
 
 /* resolve_key finds the key columns. */
@@ -189,7 +191,8 @@ resolve_updates(EtlPlan *plan)
 {
 	const EtlTask *task = plan->task;
 
-	if ((task->update_columns.n > 0 || task->ignore_null_columns.n > 0) && plan->mode != ETL_MODE_MERGE)
+	if ((task->update_columns.n > 0 || task->ignore_null_columns.n > 0) && plan->mode != ETL_MODE_MERGE &&
+		plan->mode != ETL_MODE_SCD2)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s needs mode merge", task->update_columns.n > 0 ? "update_columns" : "ignore_null_columns"),
@@ -239,6 +242,7 @@ etl_plan_make(const EtlTask *task)
 	resolve_order(plan);
 	resolve_updates(plan);
 	etl_late_resolve(plan);
+	etl_history_resolve(plan);
 	plan->compile = etl_compile_inspect(query, task, whole_reason(plan, query), plan->n_key > 0);
 	etl_markers_resolve(plan);
 	etl_dimension_check(plan);

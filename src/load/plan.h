@@ -14,7 +14,8 @@ typedef enum EtlMode
 	ETL_MODE_MERGE,
 	ETL_MODE_INSERT_ONLY,
 	ETL_MODE_APPEND,
-	ETL_MODE_REPLACE /* also aggregates */
+	ETL_MODE_REPLACE, /* also aggregates */
+	ETL_MODE_SCD2
 } EtlMode;
 
 /* What becomes of rows that the source has deleted. */
@@ -53,7 +54,11 @@ typedef struct EtlPlan
 	struct EtlDimension *dimension;
 	Oid target; /* InvalidOid until etl_target_match */
 	char *target_name;
-	bool has_row_triggers; /* the target has BEFORE ROW triggers, which may change or drop rows */
+	bool has_row_triggers;		/* the target has BEFORE ROW triggers, which may change or drop rows */
+	struct EtlHistory *history; /* mode scd2, see history.h; else NULL */
+	char *surrogate_name;		/* of the column: */
+	char *surrogate;			/* quoted name of the target's surrogate key, or NULL; after etl_target_match */
+	bool has_inferred;			/* the target has is_inferred, which a row that arrives sets to false; ditto */
 } EtlPlan;
 
 /* Parses the query of a task with the current search_path (the author's) and checks key, mode and order_by. */

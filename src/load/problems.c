@@ -12,6 +12,7 @@
 #include "dag/lineage.h"
 #include "lib/stringinfo.h"
 #include "load/dimension.h"
+#include "load/history.h"
 #include "load/load.h"
 #include "load/plan.h"
 #include "load/target.h"
@@ -118,7 +119,8 @@ check_write(List *problems, const EtlTask *task, const EtlPlan *plan)
 
 		if (mode == ACL_UPDATE && (plan->n_key == 0 || plan->mode == ETL_MODE_INSERT_ONLY))
 			continue;
-		if (mode == ACL_DELETE && plan->mode != ETL_MODE_REPLACE && plan->on_delete != ETL_ON_DELETE_DELETE)
+		if (mode == ACL_DELETE && plan->mode != ETL_MODE_REPLACE && plan->mode != ETL_MODE_SCD2 &&
+			plan->on_delete != ETL_ON_DELETE_DELETE)
 			continue;
 		if (pg_class_aclcheck(plan->target, task->owner, mode) != ACLCHECK_OK)
 			appendStringInfo(&missing, "%s%s", missing.len > 0 ? ", " : "", rights[i].name);
@@ -143,7 +145,8 @@ check_target(List *problems, const EtlTask *task, const EtlPlan *plan)
 	if (!OidIsValid(plan->target))
 		return etl_problem_add(problems, true, psprintf("Target %s does not exist.", task->target),
 							   "Call etl.alter_task with the same target to create it again.");
-	if (plan->n_key > 0 && !etl_target_has_unique_key(plan->target, &task->key))
+	problems = etl_history_problems(problems, plan);
+	if (plan->n_key > 0 && plan->mode != ETL_MODE_SCD2 && !etl_target_has_unique_key(plan->target, &task->key))
 	{
 		StringInfoData key;
 

@@ -34,8 +34,10 @@ etl_reject_rows(const EtlDelta *delta, const EtlReject *reject, const char *cond
 	appendStringInfoString(&sql, "SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(r)) FROM (SELECT ");
 	if (reject->columns != NULL)
 		appendStringInfoString(&sql, reject->columns);
-	else
-		etl_text_columns(&sql, delta->plan, "s.");
+	for (int i = 0; reject->columns == NULL && i < delta->plan->columns.n; i++)
+		/* Columns of etl_ext's own, which mode scd2 adds, are no part of the row. */
+		if (strncmp(delta->plan->columns.column[i].name, "_etl_", strlen("_etl_")) != 0)
+			appendStringInfo(&sql, "%ss.%s", i > 0 ? ", " : "", delta->plan->columns.column[i].quoted);
 	appendStringInfo(&sql, " FROM %s AS s WHERE %s) AS r", reject->table, condition);
 	rows = etl_sql_text(sql.data);
 	if (rows == NULL)

@@ -11,6 +11,7 @@
 
 #include "catalog/spi.h"
 #include "load/bisect.h"
+#include "load/capture.h"
 #include "load/dml.h"
 #include "load/lookup.h"
 #include "load/reject.h"
@@ -119,6 +120,7 @@ accept_piece(void *arg)
 	Resolve *resolve = arg;
 
 	etl_attempt_count(resolve->delta->attempt, "inferred_members", resolve->last);
+	etl_capture_miss(resolve->delta->attempt, resolve->delta->plan->dimension[resolve->current].name, resolve->last);
 }
 
 /* reject_member keeps the first reason why the dimension cannot take a member. */

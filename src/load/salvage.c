@@ -70,7 +70,12 @@ reject_without_key(EtlDelta *delta, const char *table, int key)
 	const EtlColumn *column = etl_plan_key(delta->plan, key);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "etl_ext reject", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	EtlReject reject = {table, psprintf("null value in key column \"%s\"", column->name), "23502", column->name};
+	bool is_time = key >= delta->plan->task->key.n; /* of mode scd2, see history_stage.c */
+	EtlReject reject = {
+		table,
+		psprintf(is_time ? "null value in \"%s\", the time of a version" : "null value in key column \"%s\"",
+				 column->name),
+		"23502", column->name};
 	StringInfoData is_null;
 	int64 low = 0;
 	int64 high;

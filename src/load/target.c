@@ -15,6 +15,7 @@
 #include "dag/lineage.h"
 #include "lib/stringinfo.h"
 #include "load/dimension.h"
+#include "load/history.h"
 #include "load/load.h"
 #include "load/target.h"
 #include "miscadmin.h"
@@ -150,7 +151,8 @@ check_unset(const EtlPlan *plan, Relation relation)
 
 		if (attribute->attisdropped || !attribute->attnotnull || attribute->atthasdef || attribute->attidentity != '\0')
 			continue;
-		if (etl_query_column(&plan->columns, NameStr(attribute->attname)) >= 0)
+		if (etl_query_column(&plan->columns, NameStr(attribute->attname)) >= 0 ||
+			etl_history_sets(plan, NameStr(attribute->attname)))
 			continue;
 		ereport(ERROR, (errcode(ERRCODE_INVALID_COLUMN_DEFINITION),
 						errmsg("query returns no column \"%s\", which target %s needs", NameStr(attribute->attname),
@@ -220,6 +222,7 @@ etl_target_match(EtlPlan *plan, Oid target)
 		check_deleted_at(plan, relation);
 	for (int i = 0; i < plan->n_key; i++)
 		etl_plan_check_ordering("key column", etl_plan_key(plan, i)->name, etl_plan_key(plan, i)->target_type);
+	etl_history_match(plan, relation);
 	relation_close(relation, NoLock);
 }
 

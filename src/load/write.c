@@ -11,6 +11,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "load/change.h"
+#include "load/history.h"
 #include "load/text.h"
 #include "load/write.h"
 #include "utils/builtins.h"
@@ -102,8 +103,16 @@ etl_write_update(const EtlPlan *plan, const EtlSource *source)
 		separator = ", ";
 	}
 	if (plan->on_delete == ETL_ON_DELETE_MARK)
+	{
 		appendStringInfo(&sql, "%s" ETL_DELETED_AT " = NULL", separator);
-	else if (separator[0] == '\0')
+		separator = ", ";
+	}
+	if (plan->has_inferred)
+	{
+		appendStringInfo(&sql, "%s" ETL_IS_INFERRED " = false", separator);
+		separator = ", ";
+	}
+	if (separator[0] == '\0')
 		return NULL;
 	appendStringInfoString(&sql, "\nFROM ");
 	append_source(&sql, source, is_op(ETL_CHANGE_UPDATE));

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine waiting extract large load star memory http files kafka demo (default: all)
+#   test/bench/run.sh [PART...]    parts: engine waiting extract large load star scd2 memory http files kafka demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -8,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load star memory http files kafka demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load star scd2 memory http files kafka demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -172,6 +172,31 @@ part_star() {
 	star_merge
 	star_append
 	star_late
+# scd2_changes ROUND puts 100,000 changes of a round, of keys in no order, into the raw table.
+scd2_changes() {
+	query -c "TRUNCATE src.customer" -c "INSERT INTO src.customer SELECT (n * 7919::bigint + $1) % 1000000 + 1, 'round $1 ' || n,
+		'city ' || n % 1000, 'segment ' || n % 5, n % 1000, timestamptz '2026-03-01' + ($1 * 100000 + n) * interval '1 s'
+		FROM generate_series(1, 100000) AS n" -c "SELECT etl.run_pipeline('customer_extract')" -c "VACUUM ANALYZE dw.dim_customer" \
+		-c CHECKPOINT >/dev/null 2>&1
+}
+
+part_scd2() {
+	local changed=() same=() first i
+	query -f "$BENCH/scd2.sql" >/dev/null 2>&1
+	first=$(seconds_of "SELECT etl.run_pipeline('customer_load')")
+	for ((i = 1; i <= ROUNDS; i++)); do
+		scd2_changes $i
+		changed+=("$(seconds_of "SELECT etl.run_pipeline('customer_load')")")
+		query -c "SELECT etl.run_pipeline('customer_extract')" >/dev/null 2>&1
+		same+=("$(seconds_of "SELECT etl.run_pipeline('customer_load')")")
+	done
+	[ "$(query -c "SELECT count(*) FROM dw.dim_customer WHERE customer_key > 0")" = $((1000000 + ROUNDS * 100000)) ] ||
+		die "dw.dim_customer has not the versions that it should have"
+	line "scd2: first load of 1M rows, seconds" "$first" ""
+	line "scd2: 100,000 changes into 1M rows, whole run, seconds" "$(median "${changed[@]}")" "under 5"
+	line "scd2: the same 100,000 rows again, which change nothing, seconds" "$(median "${same[@]}")" ""
+	query -c "SELECT etl.drop_pipeline('customer_load')" -c "SELECT etl.drop_pipeline('customer_extract')" \
+		-c "DROP TABLE dw.dim_customer CASCADE" -c "DROP TABLE raw.customer, src.customer" >/dev/null 2>&1
 }
 
 # ticks_of prints the processor time that a process has used, in ticks.
