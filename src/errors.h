@@ -38,4 +38,7 @@
 /* More rows would be marked as deleted than max_delete_pct allows, or the source has none left. */
 #define ERRCODE_ETL_DELETES_REFUSED MAKE_SQLSTATE('Z', 'E', '0', '1', '4')
 
+/* An attempt was rolled back because another one failed that would have been published at the same commit. */
+#define ERRCODE_ETL_ROLLED_BACK MAKE_SQLSTATE('Z', 'E', '0', '1', '5')
+
 #endif /* ETL_ERRORS_H */

@@ -32,4 +32,10 @@ extern void etl_define_refuse_running(const EtlTask *task, const char *what);
 extern void etl_define_task(const EtlPipeline *pipeline, EtlTask *task);
 extern void etl_define_edges(const EtlPipeline *pipeline);
 
+/* The DAG of tasks, gates included (without edges). */
+extern EtlGraph *etl_define_graph(const EtlTaskList *tasks);
+
+/* Refuses (0A000) a pipeline with atomic_publish whose tasks cannot be published at one commit. */
+extern void etl_define_check_publication(const EtlPipeline *pipeline);
+
 #endif /* ETL_DEFINE_H */

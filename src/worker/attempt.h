@@ -33,7 +33,8 @@ typedef struct EtlAttempt
 	int64 task_run_id;
 	const EtlTask *task;
 	bool full_refresh;
-	bool is_inline;
+	bool is_inline;				/* part of a transaction of somebody else's: also when is_published */
+	bool is_published;			/* one of several that become visible at one commit (atomic_publish) */
 	bool is_helper;				/* in a worker that helps the one of the attempt, who alone writes etl.task_run */
 	bool is_backfill;			/* read the rows of the interval, leave the watermark alone */
 	TimestampTz interval_start; /* of the run; DT_NOBEGIN: none */
