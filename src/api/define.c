@@ -400,32 +400,30 @@ etl_define_graph(const EtlTaskList *tasks)
 	return graph;
 }
 
-/* check_publication refuses tasks that cannot be published together. Errors: 0A000. */
-static void
-check_publication(const EtlPipeline *pipeline, const EtlTaskList *tasks, const EtlGraph *graph)
+/* etl_define_publish_problems looks at the tasks that would run, as they are stored. */
+List *
+etl_define_publish_problems(const EtlPipeline *pipeline)
 {
+	EtlTaskList tasks;
 	EtlTaskList enabled;
+	EtlGraph *graph;
 
-	if (pipeline->atomic_publish)
-	{
-		EtlGraph *kept = etl_publish_check_enabled(tasks, graph, &enabled);
-
-		etl_publish_check(pipeline, &enabled, kept);
-	}
+	if (!pipeline->atomic_publish)
+		return NIL;
+	tasks = etl_task_list(pipeline->pipeline_id);
+	graph = etl_publish_check_enabled(&tasks, etl_define_graph(&tasks), &enabled);
+	return etl_publish_check_problems(pipeline, &enabled, graph);
 }
 
-/* etl_define_check_publication looks at the tasks as they are stored. */
+/* etl_define_check_publication lets somebody who has several problems correct them one after the other. */
 void
-etl_define_check_publication(const EtlPipeline *pipeline)
+etl_define_check_publication(const EtlPipeline *pipeline, const List *known)
 {
-	EtlTaskList tasks = etl_task_list(pipeline->pipeline_id);
-
-	check_publication(pipeline, &tasks, etl_define_graph(&tasks));
+	etl_publish_check_raise(etl_define_publish_problems(pipeline), known);
 }
 
 /*
- * etl_define_edges works out the DAG of a pipeline anew and stores it. Errors: ZE001 with the path of a cycle, 0A000 for
- * tasks that cannot be published together.
+ * etl_define_edges works out the DAG of a pipeline anew and stores it. Errors: ZE001 with the path of a cycle.
  */
 void
 etl_define_edges(const EtlPipeline *pipeline)
@@ -437,7 +435,6 @@ etl_define_edges(const EtlPipeline *pipeline)
 
 	if (n > 0)
 		raise_cycle(pipeline, &tasks, path, n);
-	check_publication(pipeline, &tasks, graph);
 	etl_task_replace_edges(pipeline->pipeline_id, &tasks, graph);
 }
 

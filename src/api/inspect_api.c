@@ -155,26 +155,13 @@ publish_problems(const EtlTask *task, List *found)
 		const EtlPublishProblem *problem = lfirst(lc);
 		char *text;
 
-		if (problem->task != task)
+		if (problem->task->task_id != task->task_id)
 			continue;
 		text = psprintf("%s. %s", problem->message, problem->detail);
 		text[0] = pg_toupper((unsigned char) text[0]);
 		problems = etl_problem_add(problems, true, text, problem->hint);
 	}
 	return problems;
-}
-
-/* all_publish_problems looks at all tasks of a pipeline together. */
-static List *
-all_publish_problems(const EtlPipeline *pipeline, const EtlTaskList *tasks)
-{
-	EtlTaskList enabled;
-	EtlGraph *graph;
-
-	if (!pipeline->atomic_publish)
-		return NIL;
-	graph = etl_publish_check_enabled(tasks, etl_define_graph(tasks), &enabled);
-	return etl_publish_check_problems(pipeline, &enabled, graph);
 }
 
 /* etl.validate(pipeline) RETURNS SETOF (task, severity, problem, hint) */
@@ -184,7 +171,7 @@ etl_validate(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
 	EtlTaskList tasks = etl_task_list(pipeline->pipeline_id);
-	List *together = all_publish_problems(pipeline, &tasks);
+	List *together = etl_define_publish_problems(pipeline);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < tasks.n; i++)

@@ -130,7 +130,7 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("pipeline \"%s\" already exists", pipeline->name),
 				 errdetail("The names of pipelines are unique in a database."), errhint("Choose another new_name.")));
-	etl_define_check_publication(pipeline);
+	etl_define_check_publication(pipeline, etl_define_publish_problems(old));
 	etl_pipeline_update(pipeline);
 	if (old->schedule != NULL && strcmp(pipeline->name, old->name) != 0)
 		etl_cron_remove(old->name);

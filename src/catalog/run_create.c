@@ -234,7 +234,7 @@ check_publication(int64 run_id)
 	EtlRun *run = etl_run_load(run_id);
 
 	if (run->pipeline->atomic_publish)
-		etl_publish_check(run->pipeline, &run->tasks, run->graph);
+		etl_publish_check_raise(etl_publish_check_problems(run->pipeline, &run->tasks, run->graph), NIL);
 }
 
 /*

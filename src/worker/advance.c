@@ -207,18 +207,26 @@ etl_advance_refuse(EtlAdvance *advance, int node)
 		etl_advance_fail(advance, node, "28000",
 						 psprintf("the owner of the task, \"%s\", may not log in", task->owner_name),
 						 "Tasks connect as their owner: ALTER ROLE ... LOGIN, or give the task another owner.");
-	else if (current->crashes >= ETL_MAX_CRASHES)
-		etl_advance_fail(advance, node, "ZE011",
-						 "the task is held back: the server went down during its last three attempts",
-						 "Find out why, then change the task, or let it try once more with etl.retry_run.");
 	return current->state == ETL_TASK_FAILED;
+}
+
+/* etl_advance_hold_back fails a task that is ready and took the server down too often; false: it did not. */
+bool
+etl_advance_hold_back(EtlAdvance *advance, int node)
+{
+	if (advance->current[node].crashes < ETL_MAX_CRASHES)
+		return false;
+	etl_advance_fail(advance, node, "ZE011",
+					 "the task is held back: the server went down during its last three attempts",
+					 "Find out why, then change the task, or let it try once more with etl.retry_run.");
+	return advance->current[node].state == ETL_TASK_FAILED;
 }
 
 /* check_startable fails and settles such a task. */
 static void
 check_startable(EtlAdvance *advance, int node)
 {
-	if (etl_advance_refuse(advance, node))
+	if (etl_advance_refuse(advance, node) || etl_advance_hold_back(advance, node))
 		etl_advance_settle(advance, node, true);
 }
 

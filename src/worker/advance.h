@@ -37,6 +37,9 @@ extern void etl_advance_lost(EtlAdvance *advance, int node);
 /* Fails a task that is ready and could not be given to a worker; false: it can be. */
 extern bool etl_advance_refuse(EtlAdvance *advance, int node);
 
+/* Fails a task that is ready and took the server down too often; false: it did not. */
+extern bool etl_advance_hold_back(EtlAdvance *advance, int node);
+
 /* Whether and when a failed task is tried again, and how many retries it has had by then. */
 extern bool etl_advance_next_attempt(const EtlTask *task, const EtlTaskRun *current, int *retry, TimestampTz *due_at);
 

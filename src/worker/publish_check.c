@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "dag/publication.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "worker/command.h"
 #include "worker/publish_check.h"
@@ -70,30 +71,37 @@ command_problem(const EtlPipeline *pipeline, const EtlTask *task, List *problems
 				 turn_off(pipeline)));
 }
 
-/* owner_of names the role that a task runs as. */
-static const char *
+/* owner_of returns the role that a task runs as; InvalidOid: it is gone. */
+static Oid
 owner_of(const EtlPipeline *pipeline, const EtlTask *task)
 {
-	const char *name = OidIsValid(task->owner) ? task->owner_name : pipeline->owner_name;
+	return OidIsValid(task->owner) ? task->owner : pipeline->owner;
+}
 
-	return name ? name : "";
+/* name_of names a role for people. */
+static const char *
+name_of(Oid role)
+{
+	const char *name = GetUserNameFromId(role, true);
+
+	return name ? quote_identifier(name) : "a role that is gone";
 }
 
 /* owner_problem finds another owner than that of the first member. */
 static List *
 owner_problem(const EtlPipeline *pipeline, const EtlTask *task, const EtlTask *first, List *problems)
 {
-	const char *mine = owner_of(pipeline, task);
-	const char *other = owner_of(pipeline, first);
+	Oid mine = owner_of(pipeline, task);
+	Oid other = owner_of(pipeline, first);
 
-	if (strcmp(mine, other) == 0)
+	if (mine == other)
 		return problems;
 	return add(
 		problems, task,
 		psprintf("tasks \"%s\" and \"%s\" are published at one commit and have different owners", first->name,
 				 task->name),
-		psprintf("\"%s\" runs as %s and \"%s\" as %s, but one worker connects as one role.", first->name, other,
-				 task->name, mine),
+		psprintf("\"%s\" runs as %s and \"%s\" as %s, but one worker connects as one role.", first->name,
+				 name_of(other), task->name, name_of(mine)),
 		psprintf("Give all of them the same owner with etl.alter_task(..., owner => ...), or let each be published by "
 				 "itself: %s.",
 				 turn_off(pipeline)));
@@ -119,18 +127,33 @@ etl_publish_check_problems(const EtlPipeline *pipeline, const EtlTaskList *tasks
 	return problems;
 }
 
-/* etl_publish_check raises the first problem. */
-void
-etl_publish_check(const EtlPipeline *pipeline, const EtlTaskList *tasks, const EtlGraph *graph)
+/* is_known says whether a problem is in a list. */
+static bool
+is_known(const EtlPublishProblem *problem, const List *known)
 {
-	List *problems = etl_publish_check_problems(pipeline, tasks, graph);
-	const EtlPublishProblem *first;
+	ListCell *lc;
 
-	if (problems == NIL)
-		return;
-	first = linitial(problems);
-	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg_internal("%s", first->message),
-					errdetail_internal("%s", first->detail), errhint("%s", first->hint)));
+	foreach (lc, known)
+		if (strcmp(((const EtlPublishProblem *) lfirst(lc))->message, problem->message) == 0)
+			return true;
+	return false;
+}
+
+/* etl_publish_check_raise raises one problem. */
+void
+etl_publish_check_raise(const List *problems, const List *known)
+{
+	ListCell *lc;
+
+	foreach (lc, problems)
+	{
+		const EtlPublishProblem *problem = lfirst(lc);
+
+		if (is_known(problem, known))
+			continue;
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg_internal("%s", problem->message),
+						errdetail_internal("%s", problem->detail), errhint("%s", problem->hint)));
+	}
 }
 
 /* etl_publish_check_enabled numbers the tasks that are kept anew. */

@@ -19,8 +19,8 @@ typedef struct EtlPublishProblem
  */
 extern List *etl_publish_check_problems(const EtlPipeline *pipeline, const EtlTaskList *tasks, const EtlGraph *graph);
 
-/* Raises the first of them as an error, 0A000, if there is one. */
-extern void etl_publish_check(const EtlPipeline *pipeline, const EtlTaskList *tasks, const EtlGraph *graph);
+/* Raises the first of them that is not among known as an error, 0A000, if there is one. */
+extern void etl_publish_check_raise(const List *problems, const List *known);
 
 /* Keeps of tasks and graph what would run: tasks that are enabled and no gates. graph is over all of tasks. */
 extern EtlGraph *etl_publish_check_enabled(const EtlTaskList *tasks, const EtlGraph *graph, EtlTaskList *enabled);

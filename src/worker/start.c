@@ -88,8 +88,7 @@ start_worker(const EtlCandidate *candidate)
 	for (int i = 0; i < publication->n; i++)
 		if (known->current[publication->member[i]].state == ETL_TASK_RUNNING)
 			task_run_id[n++] = known->current[publication->member[i]].task_run_id;
-	return etl_slot_start(known->run_id, task->owner, psprintf("etl publication %s", run->pipeline->name), task_run_id,
-						  n);
+	return etl_slot_start(known->run_id, task->owner, psprintf("etl publish %s", run->pipeline->name), task_run_id, n);
 }
 
 /* start gives a task, or a publication, to a worker; false when the server has none. */

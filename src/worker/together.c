@@ -221,34 +221,61 @@ any_is(const EtlAdvance *advance, const EtlTaskState *decided, EtlTaskState stat
 }
 
 /*
- * check_startable fails a member that is ready and could not be given to a worker, and with it all others. Returns whether
- * it did.
+ * hold_back fails all members when the server went down too often with each of them: which of them it was is not known, so
+ * one that was changed since lets all of them try again.
  */
 static bool
-check_startable(EtlAdvance *advance)
+hold_back(EtlAdvance *advance)
+{
+	const EtlPublication *publication = advance->run->publication;
+
+	for (int i = 0; i < publication->n; i++)
+	{
+		const EtlTaskRun *current = &advance->current[publication->member[i]];
+
+		if (current->state == ETL_TASK_READY && current->crashes < ETL_MAX_CRASHES)
+			return false;
+	}
+	for (int i = 0; i < publication->n; i++)
+		if (advance->current[publication->member[i]].state == ETL_TASK_READY)
+			(void) etl_advance_hold_back(advance, publication->member[i]);
+	return true;
+}
+
+/* refuse fails the first member that is ready and could not be given to a worker, and with it all others. */
+static bool
+refuse(EtlAdvance *advance)
 {
 	const EtlRun *run = advance->run;
-	int at_fault = -1;
+	const EtlTask *at_fault = NULL;
 
-	for (int i = 0; i < run->publication->n && at_fault < 0; i++)
+	for (int i = 0; i < run->publication->n && at_fault == NULL; i++)
 	{
 		int node = run->publication->member[i];
 
 		if (advance->current[node].state == ETL_TASK_READY && etl_advance_refuse(advance, node))
-			at_fault = node;
+			at_fault = run->tasks.task[node];
 	}
-	if (at_fault < 0)
-		return false;
-	for (int i = 0; i < run->publication->n; i++)
+	for (int i = 0; i < run->publication->n && at_fault != NULL; i++)
 	{
 		int node = run->publication->member[i];
 
 		if (advance->current[node].state == ETL_TASK_READY)
-			etl_advance_fail(advance, node, ETL_TOGETHER_ROLLED_BACK,
-							 psprintf("did not start, because task \"%s\" failed, with which it would be published",
-									  run->tasks.task[at_fault]->name),
-							 NULL);
+			etl_advance_fail(
+				advance, node, ETL_TOGETHER_ROLLED_BACK,
+				psprintf("did not start, because task \"%s\" failed, with which it would be published", at_fault->name),
+				NULL);
 	}
+	return at_fault != NULL;
+}
+
+/* check_startable fails members that are ready and may not be given to a worker. Returns whether it did. */
+static bool
+check_startable(EtlAdvance *advance)
+{
+	if (etl_together_lead(advance->run, advance->current, ETL_TASK_READY) < 0 ||
+		(!refuse(advance) && !hold_back(advance)))
+		return false;
 	settle(advance);
 	return true;
 }
@@ -309,7 +336,7 @@ etl_together_start(EtlAdvance *advance)
 	const EtlRun *run = advance->run;
 	bool moved = true;
 
-	if (etl_together_lead(run, advance->current, ETL_TASK_READY) < 0 || check_startable(advance))
+	if (check_startable(advance) || etl_together_lead(run, advance->current, ETL_TASK_READY) < 0)
 		return false;
 	for (int i = 0; i < run->publication->n; i++)
 	{
