@@ -257,6 +257,18 @@ is(states(1), 'fact_orders failed ZE015, fact_payments failed ZE015, total faile
 open_gate();
 sql(q{SELECT etl.alter_task('p', 'total', reset => '{timeout,retry_delays}'); SELECT etl.alter_task('p', 'fact_payments', reset => '{retry_delays}')});
 
+# The timeout of a task that has done its work does not interrupt those after it.
+sql(q{SELECT etl.alter_task('p', 'fact_orders', timeout => '1 s')});
+add_rows(85, 86, 'n');
+close_gate();
+$run = start('p');
+comes_true("SELECT $waiting = 1", 'timeout: the tasks after it are at work');
+comes_true("SELECT clock_timestamp() > max(started_at) + interval '1500 ms' FROM etl.task_run WHERE run_id = $run AND task = 'total'", 'timeout: for longer than that of the first');
+open_gate();
+is(ended($run), 'success', 'timeout: nobody interrupts them');
+is(sql("SELECT max(attempt) FROM etl.task_run WHERE run_id = $run"), 1, 'timeout: in the first attempt');
+sql(q{SELECT etl.alter_task('p', 'fact_orders', reset => '{timeout}')});
+
 # The worker is killed: the server restarts, the run goes on by itself.
 for my $how ('kill', 'terminate')
 {
@@ -352,6 +364,19 @@ SELECT etl.add_sql('between', 'end', $$INSERT INTO seen_at_end SELECT count(*) F
 	is(sql(q{SELECT count(*) FROM seen}), 1, 'also what the sql task did');
 	is(sql(q{SELECT state FROM etl.check_result WHERE check_name = 'counted' ORDER BY check_result_id DESC LIMIT 1}), 'fail', 'its result is kept');
 }
+
+# What a check in between has measured is no baseline when it was rolled back.
+sql(q{
+CREATE TABLE shop.items (id int);
+INSERT INTO shop.items VALUES (1), (2), (3);
+SELECT etl.create_pipeline('variance', atomic_publish => true);
+SELECT etl.add_load('variance', 'items', 'SELECT id FROM shop.items', 'dw.items', '{id}', mode => 'replace');
+SELECT etl.add_check('variance', 'grown', target => 'dw.items', type => 'row_count_variance', fail => '50%');
+SELECT etl.add_load('variance', 'count', 'SELECT count(*) AS n FROM dw.items', 'dw.item_count', '{n}', mode => 'replace', depends_on => '{grown}');
+});
+is(ended(start('variance')), 'success', 'a check that compares has nothing to compare with');
+sql('INSERT INTO shop.items VALUES (4), (5), (6)');
+is(ended(start('variance')), 'failed', "it fails at the same rows, time $_") for 1, 2;
 
 # 200 of them.
 sql(q{
@@ -485,7 +510,7 @@ SKIP:
 	{
 		my ($point, $task, $action) = @$case;
 		my $name = "$point, $task, $action";
-		my $offset = -s $node->logfile;
+		my $from = -s $node->logfile;
 		my $first = $id;
 		$id += 2;
 		add_rows($first, $id - 1, 'n');
@@ -494,7 +519,7 @@ SKIP:
 		$node->psql('postgres', q{SELECT etl.run_pipeline('p', wait => false)});
 		$node->poll_query_until('postgres', q{SELECT bool_and(ended_at IS NOT NULL) FROM etl.run});
 		sql('ALTER DATABASE postgres RESET etl.fault');
-		ok(slurp_file($node->logfile, $offset) =~ /etl fault: $point:$task:1:$action/, "$name: happened");
+		ok(slurp_file($node->logfile, $from) =~ /etl fault: $point:$task:1:$action/, "$name: happened");
 		my $expected = $action eq 'error_final' ? 'failed' : 'success';
 		is(run_state(), $expected, "$name: the run");
 		is(sql($look), $seen, "$name: nothing is published") if $expected eq 'failed';
@@ -523,6 +548,25 @@ SKIP:
 # Nothing is left behind.
 is(sql(q{SELECT count(*) FROM etl.task_run WHERE state NOT IN ('success', 'warning', 'failed', 'upstream_failed', 'skipped', 'cancelled')}), 0, 'no task is left active');
 comes_true(q{SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = x'E71'::int}, 'no lock is left');
+
+# No free worker: the publication waits for one as a whole. Slots: the logical replication launcher, that of etl_ext, the
+# scheduler, and one more.
+$node->append_conf('postgresql.conf', "max_worker_processes = 4\n");
+$node->restart;
+sql(q{
+SELECT etl.create_pipeline('narrow', atomic_publish => true);
+SELECT etl.add_sql('narrow', 'long', 'SELECT public.hold()', priority => 9);
+SELECT etl.add_load('narrow', name, 'SELECT 1 AS id', 'dw.narrow_' || name, '{id}', mode => 'replace') FROM unnest('{a,b}'::text[]) AS name;
+});
+close_gate();
+my $offset = -s $node->logfile;
+$run = start('narrow');
+comes_true("SELECT $waiting = 1", 'no worker: another task has the last one');
+ok($node->wait_for_log(qr/no free background worker/, $offset), 'no worker: the log says so');
+comes_true("SELECT count(*) = 2 FROM etl.task_run WHERE run_id = $run AND state = 'ready'", 'no worker: the members wait');
+open_gate();
+is(ended($run), 'success', 'no worker: until there is one');
+is(sql("SELECT max(attempt) FROM etl.task_run WHERE run_id = $run"), 1, 'no worker: nothing failed');
 
 $node->stop;
 done_testing();
