@@ -52,7 +52,6 @@ run_work(EtlPublish *publish)
 	EtlWork *work = publish->work[publish->at];
 	EtlTaskState state;
 
-	MemoryContextSetParent(work->attempt.context, CurTransactionContext);
 	work->attempt.is_inline = true;
 	work->attempt.is_published = publish->n > 1;
 	state = publish->state[publish->at] = run_as_owner(work);
@@ -80,6 +79,9 @@ add_works(const EtlAdvance *advance, int node, const EtlRunInfo *info)
 			if (advance->current[member].state == ETL_TASK_RUNNING)
 				etl_publish_add(publish, run->tasks.task[member], info, advance->current[member].task_run_id);
 		}
+	/* An error takes them along. */
+	for (int i = 0; i < publish->n; i++)
+		MemoryContextSetParent(publish->work[i]->attempt.context, CurTransactionContext);
 	return publish;
 }
 

@@ -86,6 +86,8 @@ etl_publish_notify(const EtlWork *const *work, int n)
 	if (tasks.n == 0)
 		return;
 	pipeline = etl_run_pipeline_name(run_id);
+	if (pipeline == NULL)
+		elog(ERROR, "run " INT64_FORMAT " has lost its pipeline", run_id);
 	payload = write_payload(pipeline, run_id, &tasks, &targets);
 	if (strlen(payload) > MAX_PAYLOAD)
 		payload = write_payload(pipeline, run_id, &tasks, NULL);

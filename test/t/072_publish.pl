@@ -327,6 +327,7 @@ close_gate();
 $run = start('q');
 comes_true("SELECT $waiting = 2", 'two of the run are at work');
 is(sql("SELECT string_agg(task || ' ' || state, ', ' ORDER BY task) FROM etl.task_run WHERE run_id = $run"), 'a running, b running, c running, x running, y ready', 'the publication counts as one');
+is(sql(q{SELECT string_agg(concat_ws(' ', pool, used, waiting), ', ' ORDER BY pool) FROM etl.pool_status}), 'small 2 0, tiny 1 0', 'it takes of each pool what the one takes that takes most');
 my $other = start('other');
 comes_true("SELECT state = 'success' FROM etl.task_run WHERE run_id = $other AND task = 'in_none'", 'a task without a pool');
 is(sql("SELECT string_agg(task || ' ' || state, ', ' ORDER BY task) FROM etl.task_run WHERE run_id = $other AND task <> 'in_none'"), 'in_small ready, in_tiny ready', 'the pools are taken');
