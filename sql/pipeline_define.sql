@@ -25,14 +25,14 @@ $$;
 -- definition shows what is stored of a pipeline.
 CREATE VIEW pg_temp.definition AS
 SELECT name, description, nullif(owner::text, current_user::text) AS owner, schedule, timezone, max_parallel, on_overlap,
-       run_timeout, tags, paused, deadline, missed_run
+       run_timeout, tags, paused, deadline, missed_run, atomic_publish
 FROM etl.pipeline WHERE name LIKE 'p%' ORDER BY name;
 
 -- Defaults, and every setting.
 SELECT etl.create_pipeline('p1') > 0;
 SELECT etl.create_pipeline('p2', timezone => 'Europe/Madrid', description => 'Second', owner => 'define_owner',
          tags => '{"team": "bi"}', max_parallel => 256, on_overlap => 'queue', run_timeout => '3 h',
-         deadline => '09:00', missed_run => 'catch_up') > 0;
+         deadline => '09:00', missed_run => 'catch_up', atomic_publish => true) > 0;
 SELECT * FROM pg_temp.definition;
 
 -- NULL leaves a setting alone, reset sets it back, new_name renames.

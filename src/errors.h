@@ -40,4 +40,7 @@
 /* A fact is older than the late_window of its load; only in etl.quarantine. */
 #define ERRCODE_ETL_LATE MAKE_SQLSTATE('Z', 'E', '0', '1', '6')
 
+/* An attempt was rolled back because another one failed that would have been published at the same commit. */
+#define ERRCODE_ETL_ROLLED_BACK MAKE_SQLSTATE('Z', 'E', '0', '1', '5')
+
 #endif /* ETL_ERRORS_H */

@@ -40,6 +40,7 @@ typedef struct EtlPipeline
 	Interval *run_timeout;
 	char *deadline; /* '09:00' or '4 h'; see schedule/deadline.h */
 	char *missed_run;
+	bool atomic_publish; /* loads and aggregates of a run become visible at one commit */
 	Jsonb *tags;
 	bool paused;
 } EtlPipeline;

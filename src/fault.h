@@ -15,7 +15,8 @@
  *
  * Points: claimed, fetched (a batch was read), raw_written (and stored, with watermark), keys_read (of deletes =>
  * 'compare'), before_merge, after_merge (of a load or an aggregate), before_commit and after_commit (of the attempt, and of
- * each batch of an extract). claimed and after_commit lie outside of a transaction.
+ * each batch of an extract). claimed and after_commit lie outside of a transaction. Of tasks that are published at one commit,
+ * the first comes to claimed and the last to before_commit and after_commit.
  */
 #ifndef ETL_FAULT_H
 #define ETL_FAULT_H

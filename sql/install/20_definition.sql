@@ -28,6 +28,7 @@ CREATE TABLE etl.pipeline (
   run_timeout  interval CHECK (run_timeout > interval '0'),
   deadline     text,
   missed_run   text NOT NULL DEFAULT 'run_once' CHECK (missed_run IN ('run_once', 'skip', 'catch_up')),
+  atomic_publish boolean NOT NULL DEFAULT false,
   tags         jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(tags) = 'object'),
   paused       boolean NOT NULL DEFAULT false,
   created_at   timestamptz NOT NULL DEFAULT now(),
@@ -45,6 +46,7 @@ COMMENT ON COLUMN etl.pipeline.on_overlap IS 'What a new run does while another 
 COMMENT ON COLUMN etl.pipeline.run_timeout IS 'A run that takes longer is cancelled; NULL: no limit.';
 COMMENT ON COLUMN etl.pipeline.deadline IS 'When a run has to be done: a time of day in timezone (''09:00''), the first one after the run was due, or an interval after that (''4 h''). NULL: none.';
 COMMENT ON COLUMN etl.pipeline.missed_run IS 'What becomes of scheduled times at which nobody could start a run: run_once (only the latest), skip, or catch_up (all, one after the other).';
+COMMENT ON COLUMN etl.pipeline.atomic_publish IS 'Whether all loads and aggregates of a run, with the checks and sql tasks between them, become visible at one commit.';
 COMMENT ON COLUMN etl.pipeline.tags IS 'Free labels as a JSON object.';
 COMMENT ON COLUMN etl.pipeline.paused IS 'Paused pipelines start no runs.';
 COMMENT ON COLUMN etl.pipeline.created_at IS 'When the pipeline was created.';

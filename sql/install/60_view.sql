@@ -84,13 +84,17 @@ CREATE VIEW etl.pool_status WITH (security_barrier = true) AS
 SELECT p.name AS pool, p.slots, coalesce(u.used, 0) AS used, coalesce(u.waiting, 0) AS waiting, p.description
 FROM etl.pool AS p
 LEFT JOIN (
-  SELECT d.task->>'pool' AS pool,
-         sum(coalesce((d.task->>'pool_slots')::integer, 1)) FILTER (WHERE x.state = 'running') AS used,
-         count(*) FILTER (WHERE x.state = 'ready') AS waiting
-  FROM etl.run AS r
-  CROSS JOIN LATERAL jsonb_array_elements(r.definition->'task') AS d (task)
-  JOIN etl.task_run AS x ON x.run_id = r.run_id AND x.task_id = (d.task->>'task_id')::bigint
-  WHERE r.state IN ('queued', 'running') AND x.state IN ('ready', 'running') AND d.task ? 'pool'
+  SELECT w.pool, sum(w.used) AS used, sum(w.waiting)::bigint AS waiting
+  FROM (
+    -- Tasks that are published at one commit have one worker, and take what the one takes that takes most.
+    SELECT d.task->>'pool' AS pool,
+           max(coalesce((d.task->>'pool_slots')::integer, 1)) FILTER (WHERE x.state = 'running') AS used,
+           count(*) FILTER (WHERE x.state = 'ready') AS waiting
+    FROM etl.run AS r
+    CROSS JOIN LATERAL jsonb_array_elements(r.definition->'task') AS d (task)
+    JOIN etl.task_run AS x ON x.run_id = r.run_id AND x.task_id = (d.task->>'task_id')::bigint
+    WHERE r.state IN ('queued', 'running') AND x.state IN ('ready', 'running') AND d.task ? 'pool'
+    GROUP BY 1, r.run_id, coalesce(x.worker_pid::bigint, -x.task_run_id)) AS w
   GROUP BY 1) AS u ON u.pool = p.name;
 COMMENT ON VIEW etl.pool_status IS 'One row per pool: its slots, how many are taken now and how many tasks wait, over the pipelines of everybody.';
 

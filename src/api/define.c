@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 #include "worker/command.h"
 #include "worker/lock.h"
+#include "worker/publish_check.h"
 
 #define MAX_RETRIES 100
 #define MAX_DELAY_DAYS 30
@@ -397,21 +398,50 @@ raise_cycle(const EtlPipeline *pipeline, const EtlTaskList *tasks, const int *pa
 					errhint("A task waits for those in its depends_on and for those that write what it reads.")));
 }
 
+/* etl_define_graph works out the DAG of tasks. The order in which they were added plays no part. */
+EtlGraph *
+etl_define_graph(const EtlTaskList *tasks)
+{
+	EtlGraph *graph = etl_graph_make(tasks->n);
+
+	for (int i = 0; i < tasks->n; i++)
+		add_edges(graph, tasks, i);
+	return graph;
+}
+
+/* etl_define_publish_problems looks at the tasks that would run, as they are stored. */
+List *
+etl_define_publish_problems(const EtlPipeline *pipeline)
+{
+	EtlTaskList tasks;
+	EtlTaskList enabled;
+	EtlGraph *graph;
+
+	if (!pipeline->atomic_publish)
+		return NIL;
+	tasks = etl_task_list(pipeline->pipeline_id);
+	graph = etl_publish_check_enabled(&tasks, etl_define_graph(&tasks), &enabled);
+	return etl_publish_check_problems(pipeline, &enabled, graph);
+}
+
+/* etl_define_check_publication lets somebody who has several problems correct them one after the other. */
+void
+etl_define_check_publication(const EtlPipeline *pipeline, const List *known)
+{
+	etl_publish_check_raise(etl_define_publish_problems(pipeline), known);
+}
+
 /*
- * etl_define_edges works out the DAG of a pipeline anew and stores it. The order in which tasks were added plays no
- * part. Errors: ZE001 with the path of a cycle.
+ * etl_define_edges works out the DAG of a pipeline anew and stores it. Errors: ZE001 with the path of a cycle.
  */
 void
 etl_define_edges(const EtlPipeline *pipeline)
 {
 	EtlTaskList tasks = etl_task_list(pipeline->pipeline_id);
-	EtlGraph *graph = etl_graph_make(tasks.n);
+	EtlGraph *graph = etl_define_graph(&tasks);
 	int *path = palloc(sizeof(int) * Max(tasks.n, 1));
-	int n;
+	int n = etl_graph_cycle(graph, path);
 
-	for (int i = 0; i < tasks.n; i++)
-		add_edges(graph, &tasks, i);
-	n = etl_graph_cycle(graph, path);
 	if (n > 0)
 		raise_cycle(pipeline, &tasks, path, n);
 	etl_task_replace_edges(pipeline->pipeline_id, &tasks, graph);

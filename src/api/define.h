@@ -32,4 +32,13 @@ extern void etl_define_refuse_running(const EtlTask *task, const char *what);
 extern void etl_define_task(const EtlPipeline *pipeline, EtlTask *task);
 extern void etl_define_edges(const EtlPipeline *pipeline);
 
+/* The DAG of tasks, gates included (without edges). */
+extern EtlGraph *etl_define_graph(const EtlTaskList *tasks);
+
+/* EtlPublishProblems of the tasks as they are stored; NIL without atomic_publish. */
+extern List *etl_define_publish_problems(const EtlPipeline *pipeline);
+
+/* Refuses (0A000) what keeps tasks from being published at one commit and is not among known, the problems before the change. */
+extern void etl_define_check_publication(const EtlPipeline *pipeline, const List *known);
+
 #endif /* ETL_DEFINE_H */

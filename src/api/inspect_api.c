@@ -22,6 +22,7 @@
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
 #include "worker/command.h"
+#include "worker/publish_check.h"
 
 PG_FUNCTION_INFO_V1(etl_validate);
 PG_FUNCTION_INFO_V1(etl_explain_task);
@@ -142,6 +143,27 @@ put_problems(ReturnSetInfo *result, const EtlTask *task, List *problems)
 	}
 }
 
+/* publish_problems finds what keeps a task from being published with the others of its pipeline. */
+static List *
+publish_problems(const EtlTask *task, List *found)
+{
+	List *problems = NIL;
+	ListCell *lc;
+
+	foreach (lc, found)
+	{
+		const EtlPublishProblem *problem = lfirst(lc);
+		char *text;
+
+		if (problem->task->task_id != task->task_id)
+			continue;
+		text = psprintf("%s. %s", problem->message, problem->detail);
+		text[0] = pg_toupper((unsigned char) text[0]);
+		problems = etl_problem_add(problems, true, text, problem->hint);
+	}
+	return problems;
+}
+
 /* etl.validate(pipeline) RETURNS SETOF (task, severity, problem, hint) */
 Datum
 etl_validate(PG_FUNCTION_ARGS)
@@ -149,6 +171,7 @@ etl_validate(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
 	EtlTaskList tasks = etl_task_list(pipeline->pipeline_id);
+	List *together = etl_define_publish_problems(pipeline);
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < tasks.n; i++)
@@ -160,6 +183,7 @@ etl_validate(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)))
 			problems = list_concat(problems, guarded_problems(task, owner));
+		problems = list_concat(problems, publish_problems(task, together));
 		put_problems(result, task, problems);
 	}
 	return (Datum) 0;

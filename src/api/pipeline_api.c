@@ -23,8 +23,9 @@ PG_FUNCTION_INFO_V1(etl_pause_pipeline);
 PG_FUNCTION_INFO_V1(etl_resume_pipeline);
 
 /* Settings that alter_pipeline can set back to their default. */
-static const char *const resettable[] = {"schedule",   "timezone",	  "description", "tags",	   "max_parallel",
-										 "on_overlap", "run_timeout", "deadline",	 "missed_run", NULL};
+static const char *const resettable[] = {"schedule",	 "timezone",	   "description", "tags",
+										 "max_parallel", "on_overlap",	   "run_timeout", "deadline",
+										 "missed_run",	 "atomic_publish", NULL};
 
 /* check_pipeline checks the settings of a pipeline. Errors: 22023, 42622. */
 static void
@@ -129,6 +130,7 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("pipeline \"%s\" already exists", pipeline->name),
 				 errdetail("The names of pipelines are unique in a database."), errhint("Choose another new_name.")));
+	etl_define_check_publication(pipeline, etl_define_publish_problems(old));
 	etl_pipeline_update(pipeline);
 	if (old->schedule != NULL && strcmp(pipeline->name, old->name) != 0)
 		etl_cron_remove(old->name);

@@ -155,6 +155,7 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 	char *type = kind == ETL_TASK_CHECK ? etl_args_required(fcinfo, "type") : NULL;
 	char *owner = etl_args_text(fcinfo, "owner");
 	EtlTask *task;
+	List *problems;
 	int64 task_id;
 
 	(void) etl_args_required(fcinfo, "name");
@@ -173,8 +174,10 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 						errdetail("The names of tasks are unique in a pipeline."),
 						errhint("etl.alter_task changes it, etl.drop_task removes it.")));
 	etl_define_task(pipeline, task);
+	problems = etl_define_publish_problems(pipeline);
 	task_id = etl_task_insert(task);
 	etl_define_edges(pipeline);
+	etl_define_check_publication(pipeline, problems);
 	PG_RETURN_INT64(task_id);
 }
 
@@ -327,6 +330,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	char *new_name = NULL;
 	bool had_target = exists(old->target);
 	EtlTask *task;
+	List *problems;
 
 	check_applicable(fcinfo, old, &reset);
 	check_chunk_rows(fcinfo);
@@ -351,6 +355,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 					 errdetail("The names of tasks are unique in a pipeline."), errhint("Choose another new_name.")));
 		task->name = new_name;
 	}
+	problems = etl_define_publish_problems(pipeline);
 	etl_task_update(task);
 	/* A watermark of another column, or positions of another or a lost target, would leave rows out. */
 	if (!had_target || differs(task->source, old->source) || differs(task->cursor_column, old->cursor_column) ||
@@ -368,6 +373,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	if (new_name != NULL)
 		follow_rename(pipeline, old->name, new_name);
 	etl_define_edges(pipeline);
+	etl_define_check_publication(pipeline, problems);
 	PG_RETURN_VOID();
 }
 

@@ -21,6 +21,7 @@ typedef struct EtlCheckResult
 	/* Where it belongs: filled in by the caller before etl_check_evaluate. */
 	int64 run_id; /* baselines come from earlier runs; 0: any run */
 	int64 task_run_id;
+	bool rolls_back; /* when it fails, the rows that it has measured are rolled back */
 
 	/* Which check: filled in first by etl_check_evaluate, so that they are there after an error too. */
 	int64 pipeline_id;

@@ -18,7 +18,7 @@
 	"coalesce(r.timezone, 'UTC') AS timezone, coalesce(r.max_parallel, 4) AS max_parallel, "                           \
 	"coalesce(r.on_overlap, 'skip') AS on_overlap, r.run_timeout, r.deadline, "                                        \
 	"coalesce(r.missed_run, 'run_once') AS missed_run, coalesce(r.tags, '{}') AS tags, coalesce(r.paused, false) AS "  \
-	"paused"
+	"paused, coalesce(r.atomic_publish, false) AS atomic_publish"
 
 /* read_pipeline makes the struct from a row of PIPELINE_COLUMNS. */
 static EtlPipeline *
@@ -40,6 +40,7 @@ read_pipeline(const EtlRow *row)
 	pipeline->missed_run = etl_row_text(row, "missed_run");
 	pipeline->tags = etl_row_jsonb(row, "tags");
 	pipeline->paused = etl_row_bool(row, "paused");
+	pipeline->atomic_publish = etl_row_bool(row, "atomic_publish");
 	return pipeline;
 }
 
@@ -140,30 +141,32 @@ pipeline_arguments(const EtlPipeline *pipeline, Datum *value, char *null)
 	value[10] = etl_arg_text(pipeline->deadline, &null[10]);
 	value[11] = etl_arg_text(pipeline->missed_run, &null[11]);
 	value[12] = Int64GetDatum(pipeline->pipeline_id);
-	null[2] = null[5] = null[9] = null[12] = ' ';
+	value[13] = BoolGetDatum(pipeline->atomic_publish);
+	null[2] = null[5] = null[9] = null[12] = null[13] = ' ';
 }
 
 #define PIPELINE_TYPES                                                                                                 \
 	{                                                                                                                  \
 		TEXTOID, TEXTOID, OIDOID, TEXTOID, TEXTOID, INT4OID, TEXTOID, INTERVALOID, JSONBOID, BOOLOID, TEXTOID,         \
-			TEXTOID, INT8OID                                                                                           \
+			TEXTOID, INT8OID, BOOLOID                                                                                  \
 	}
 
 /* etl_pipeline_insert stores a new pipeline and returns its number. Errors: 42710 when the name is taken. */
 int64
 etl_pipeline_insert(const EtlPipeline *pipeline)
 {
-	static EtlStatement insert = {"INSERT INTO etl.pipeline (name, description, owner, schedule, timezone, "
-								  "max_parallel, on_overlap, run_timeout, "
-								  "tags, paused, deadline, missed_run) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
-								  "$11, $12 WHERE $13 IS NOT NULL "
-								  "ON CONFLICT (name) DO NOTHING RETURNING pipeline_id",
-								  13, PIPELINE_TYPES};
+	static EtlStatement insert = {
+		"INSERT INTO etl.pipeline (name, description, owner, schedule, timezone, "
+		"max_parallel, on_overlap, run_timeout, "
+		"tags, paused, deadline, missed_run, atomic_publish) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+		"$11, $12, $14 WHERE $13 IS NOT NULL "
+		"ON CONFLICT (name) DO NOTHING RETURNING pipeline_id",
+		14, PIPELINE_TYPES};
 	EtlScope scope;
 	EtlRow row;
 	int64 pipeline_id;
-	Datum value[13];
-	char null[13];
+	Datum value[14];
+	char null[14];
 
 	pipeline_arguments(pipeline, value, null);
 	etl_catalog_begin(&scope);
@@ -184,11 +187,11 @@ etl_pipeline_update(const EtlPipeline *pipeline)
 	static EtlStatement update = {
 		"UPDATE etl.pipeline SET name = $1, description = $2, owner = $3, schedule = $4, timezone = $5, "
 		"max_parallel = $6, on_overlap = $7, run_timeout = $8, tags = $9, paused = $10, deadline = $11, missed_run = "
-		"$12, updated_at = now() "
+		"$12, atomic_publish = $14, updated_at = now() "
 		"WHERE pipeline_id = $13",
-		13, PIPELINE_TYPES};
-	Datum value[13];
-	char null[13];
+		14, PIPELINE_TYPES};
+	Datum value[14];
+	char null[14];
 
 	pipeline_arguments(pipeline, value, null);
 	etl_catalog_call(&update, value, null, SPI_OK_UPDATE);

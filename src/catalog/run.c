@@ -107,6 +107,8 @@ etl_run_load(int64 run_id)
 	load_graph(&scope, run);
 	etl_catalog_end(&scope);
 	run->pipeline = etl_pipeline_parse(pipeline);
+	if (run->pipeline->atomic_publish)
+		run->publication = etl_publication_make(run->tasks.task, run->graph);
 	return run;
 }
 

@@ -3,6 +3,7 @@
 #define ETL_RUN_H
 
 #include "catalog/task.h"
+#include "dag/publication.h"
 #include "dag/state.h"
 
 /* A run as its scheduler sees it. The definition is the one that the run was created with. */
@@ -15,8 +16,9 @@ typedef struct EtlRun
 	bool cancel_requested;
 	int64 backfill_id; /* 0: none */
 	EtlPipeline *pipeline;
-	EtlTaskList tasks; /* without the checks that are gates */
-	EtlGraph *graph;   /* over tasks */
+	EtlTaskList tasks;			 /* without the checks that are gates */
+	EtlGraph *graph;			 /* over tasks */
+	EtlPublication *publication; /* the tasks that commit together; NULL: each by itself */
 } EtlRun;
 
 /* What task SQL can ask about its run. */

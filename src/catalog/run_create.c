@@ -8,11 +8,13 @@
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
 #include "catalog/run.h"
+#include "catalog/task_run.h"
 #include "errors.h"
 #include "schedule/deadline.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "worker/publish_check.h"
 
 /* other_active returns another queued or running run of a pipeline, or 0. */
 static int64
@@ -228,22 +230,36 @@ etl_run_pipeline_for(const char *name, Oid caller)
 	return pipeline;
 }
 
+/* check_publication refuses a run whose tasks cannot be published together. Errors: 0A000. */
+static void
+check_publication(int64 run_id)
+{
+	EtlRun *run = etl_run_load(run_id);
+
+	if (run->pipeline->atomic_publish)
+		etl_publish_check_raise(etl_publish_check_problems(run->pipeline, &run->tasks, run->graph), NIL);
+}
+
 /*
  * etl_run_create creates a run. request is an object with pipeline, mode, params, tasks, full_refresh, logical_time and
  * waiter, as etl_request_make builds it; caller is the role that asks. The run begins as queued or skipped. Schedules and
  * backfills add scheduled_for (then 0 is returned if there is a run for it already), interval_start, backfill_id,
  * on_overlap (instead of that of the pipeline), skip (it begins as skipped) and message, all strings. Errors: 42704, 42501,
- * ZE005, ZE006.
+ * ZE005, ZE006, 0A000 when its tasks cannot be published together.
  */
 int64
 etl_run_create(Jsonb *request, Oid caller, EtlRunState *state)
 {
 	EtlPipeline *pipeline = etl_run_pipeline_for(etl_member_text(request, "pipeline"), caller);
 	char *message;
+	int64 run_id;
 
 	check_task_names(pipeline, request);
 	*state = decide_overlap(pipeline, request, &message);
-	return insert_run(pipeline, request, caller, *state, message);
+	run_id = insert_run(pipeline, request, caller, *state, message);
+	if (run_id != 0 && *state == ETL_RUN_QUEUED && pipeline->atomic_publish)
+		check_publication(run_id);
+	return run_id;
 }
 
 /* keep_latest replaces the definition of a run by that of now, with the same choice of tasks. */
@@ -266,9 +282,51 @@ keep_latest(int64 pipeline_id, int64 run_id)
 	etl_catalog_call(&update, value, NULL, SPI_OK_UPDATE);
 }
 
+/* add_attempt adds a new attempt of a task that had one in the run. */
+static void
+add_attempt(int64 task_run_id)
+{
+	static EtlStatement insert = {
+		"INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state) "
+		"SELECT run_id, task_id, task, kind, attempt + 1, 'waiting' FROM etl.task_run WHERE task_run_id = $1",
+		1,
+		{INT8OID}};
+	Datum value = Int64GetDatum(task_run_id);
+
+	etl_catalog_call(&insert, &value, NULL, SPI_OK_INSERT);
+}
+
+/*
+ * reopen_publication adds attempts of the rest of a publication of which some tasks were reopened, and of what depends on
+ * them: what is published at one commit is computed together. Returns their number.
+ */
+static int
+reopen_publication(int64 run_id)
+{
+	EtlRun *run = etl_run_load(run_id);
+	EtlTaskRun *current = etl_task_run_current(run_id, &run->tasks);
+	bool *again;
+	int n = 0;
+
+	for (int i = 0; run->publication != NULL && i < run->publication->n; i++)
+		n += current[run->publication->member[i]].state == ETL_TASK_WAITING;
+	if (n == 0)
+		return 0;
+	n = 0;
+	again = etl_publication_reach(run->publication, run->graph);
+	for (int node = 0; node < run->tasks.n; node++)
+	{
+		if (!again[node] || current[node].state == ETL_TASK_WAITING)
+			continue;
+		add_attempt(current[node].task_run_id);
+		n++;
+	}
+	return n;
+}
+
 /*
  * etl_run_reopen prepares a run that has ended for being queued again: a new attempt for each task that failed, was
- * skipped or cancelled, used rows of earlier runs or depends on one that did, or is not in it yet; latest: by the definitions of now. Returns the number of tasks. The state of
+ * skipped or cancelled, used rows of earlier runs or depends on one that did, or is not in it yet, and then for all that is published with it; latest: by the definitions of now. Returns the number of tasks. The state of
  * the run is left to transition.c.
  */
 int
@@ -300,9 +358,12 @@ etl_run_reopen(int64 pipeline_id, int64 run_id, bool latest, int64 waiter)
 		1,
 		{INT8OID}};
 	Datum value[2] = {Int64GetDatum(run_id), Int64GetDatum(waiter)};
+	int n;
 
 	if (latest)
 		keep_latest(pipeline_id, run_id);
+	check_publication(run_id);
 	etl_catalog_call(&update, value, NULL, SPI_OK_UPDATE);
-	return (int) etl_catalog_call(&insert, value, NULL, SPI_OK_INSERT);
+	n = (int) etl_catalog_call(&insert, value, NULL, SPI_OK_INSERT);
+	return n + reopen_publication(run_id);
 }

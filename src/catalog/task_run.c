@@ -362,7 +362,9 @@ etl_task_run_complaints(int64 run_id, EtlTaskState state)
 		"    CASE WHEN state = 'warning' THEN 'rows of earlier runs are used, because ' END || error_message, "
 		"    error_message, message, state), E'\\n' ORDER BY ended_at, task) AS text "
 		"FROM (SELECT DISTINCT ON (task_id) * FROM etl.task_run WHERE run_id = $1 "
-		"      ORDER BY task_id, attempt DESC) AS l WHERE state = $2",
+		"      ORDER BY task_id, attempt DESC) AS l WHERE state = $2 "
+		/* Those that were rolled back because of another one say nothing new. */
+		"AND error_sqlstate IS DISTINCT FROM 'ZE015'",
 		2,
 		{INT8OID, TEXTOID}};
 	EtlScope scope;

@@ -45,7 +45,7 @@ etl_check_evaluate(const EtlTask *task, EtlCheckResult *result)
 	AtEOXact_GUC(true, path);
 
 	if (strcmp(task->check_type, "row_count_variance") == 0)
-		input.has_baseline = etl_check_result_baseline(task->task_id, result->run_id, task->gate == NULL,
+		input.has_baseline = etl_check_result_baseline(task->task_id, result->run_id, !result->rolls_back,
 													   &input.baseline);
 	etl_verdict_reach(&input, result);
 }

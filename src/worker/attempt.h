@@ -33,9 +33,10 @@ typedef struct EtlAttempt
 	int64 task_run_id;
 	const EtlTask *task;
 	bool full_refresh;
-	int64 replay_from; /* load: read the batches from this one on again; 0: those that are new */
-	bool force;		   /* full_refresh: delete although old raw rows are gone */
-	bool is_inline;
+	int64 replay_from;			/* load: read the batches from this one on again; 0: those that are new */
+	bool force;					/* full_refresh: delete although old raw rows are gone */
+	bool is_inline;				/* part of a transaction of somebody else's: also when is_published */
+	bool is_published;			/* one of several that become visible at one commit (atomic_publish) */
 	bool is_helper;				/* in a worker that helps the one of the attempt, who alone writes etl.task_run */
 	bool takes_late;			/* late rows are what is loaded: etl.accept_late */
 	bool is_backfill;			/* read the rows of the interval, leave the watermark alone */

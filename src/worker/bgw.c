@@ -66,11 +66,13 @@ etl_bgw_start_look(Oid database, BackgroundWorkerHandle **handle)
 	return start_worker("etl scheduler", "etl scheduler", SCHEDULER_MAIN, &params, handle);
 }
 
-/* etl_bgw_start_executor starts a worker for one attempt that connects as role. */
+/* etl_bgw_start_executor starts a worker for one attempt, or a publication, that connects as role. */
 bool
-etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name, BackgroundWorkerHandle **handle)
+etl_bgw_start_executor(Oid role, int64 task_run_id, bool is_publication, const char *name,
+					   BackgroundWorkerHandle **handle)
 {
-	EtlBgwParams params = {.database = MyDatabaseId, .role = role, .task_run_id = task_run_id};
+	EtlBgwParams params = {
+		.database = MyDatabaseId, .role = role, .task_run_id = task_run_id, .is_publication = is_publication};
 
 	/* It would connect as the bootstrap superuser. */
 	if (!OidIsValid(role))

@@ -12,13 +12,15 @@
 typedef struct EtlBgwParams
 {
 	Oid database;
-	Oid role;		   /* InvalidOid: the bootstrap superuser */
-	int64 task_run_id; /* executor, and those that help it */
-	uint32 request;	   /* dsm_handle: scheduler: of the request that it is started with; helpers: of what they share */
+	Oid role;			 /* InvalidOid: the bootstrap superuser */
+	int64 task_run_id;	 /* executor, and those that help it */
+	bool is_publication; /* executor: all that are published with that attempt */
+	uint32 request; /* dsm_handle: scheduler: of the request that it is started with; helpers: of what they share */
 } EtlBgwParams;
 
 extern bool etl_bgw_start_scheduler(uint32 request, BackgroundWorkerHandle **handle);
-extern bool etl_bgw_start_executor(Oid role, int64 task_run_id, const char *name, BackgroundWorkerHandle **handle);
+extern bool etl_bgw_start_executor(Oid role, int64 task_run_id, bool is_publication, const char *name,
+								   BackgroundWorkerHandle **handle);
 /* Starts a scheduler in a database that only looks whether there is something to do; nobody waits for it. */
 extern bool etl_bgw_start_look(Oid database, BackgroundWorkerHandle **handle);
 extern bool etl_bgw_start_notifier(void);

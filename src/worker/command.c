@@ -238,6 +238,11 @@ etl_command_run(EtlAttempt *attempt)
 	MemoryContextSwitchTo(old);
 	if (!any_needs_toplevel(statements))
 		run_in_step(attempt, statements);
+	else if (attempt->is_published)
+		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+						errmsg("task \"%s\" cannot be published at one commit with others", attempt->task->name),
+						errdetail("One of its statements cannot run inside a transaction."),
+						errhint("Let it run before or after the loads and aggregates, or turn off atomic_publish.")));
 	else if (attempt->is_inline)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION), errmsg("task \"%s\" cannot run inline", attempt->task->name),
@@ -247,11 +252,18 @@ etl_command_run(EtlAttempt *attempt)
 		run_one_by_one(attempt, statements);
 }
 
+/* etl_command_needs_toplevel parses the command. */
+bool
+etl_command_needs_toplevel(const EtlTask *task)
+{
+	return any_needs_toplevel(raw_parser(task->command, RAW_PARSE_DEFAULT));
+}
+
 /* etl_command_explain returns the lines that etl.explain_task shows. */
 List *
 etl_command_explain(const EtlTask *task)
 {
-	bool one_by_one = any_needs_toplevel(raw_parser(task->command, RAW_PARSE_DEFAULT));
+	bool one_by_one = etl_command_needs_toplevel(task);
 
 	return list_make2(pstrdup(one_by_one ? "-- each statement in a transaction of its own"
 										 : "-- in one transaction with the task's state"),

@@ -1,8 +1,9 @@
 /*
  * executor.c
- *		The worker of one attempt: a dynamic background worker that connects as the task's owner, does the work and ends.
+ *		The worker of one attempt, or of all that are published at one commit: a dynamic background worker that connects as
+ *		the owner of the tasks, does the work and ends.
  *
- * While it lives it holds the attempt's lock; whoever finds an attempt running and its lock free knows that the worker
+ * While it lives it holds the lock of each attempt; whoever finds an attempt running and its lock free knows that the worker
  * is gone. The data, the progress and the state of the attempt commit in one transaction. A failure is recorded in a
  * new transaction after the rollback.
  */
@@ -28,9 +29,8 @@
 #include "worker/bgw.h"
 #include "worker/context.h"
 #include "worker/lock.h"
+#include "worker/publish.h"
 #include "worker/remote.h"
-#include "worker/transition.h"
-#include "worker/work.h"
 
 extern PGDLLEXPORT void etl_executor_main(Datum arg);
 
@@ -43,6 +43,8 @@ static volatile sig_atomic_t terminated = false;
 static volatile sig_atomic_t cancelled = false;
 static volatile sig_atomic_t working = false; /* what is at work may be interrupted */
 static volatile time_t interrupted_at = 0;
+
+static TimeoutId timeout_id = MAX_TIMEOUTS; /* MAX_TIMEOUTS: not registered yet */
 
 /* The owner may not write (default_transaction_read_only). His tasks fail then, which is written down all the same. */
 static bool is_read_only = false;
@@ -103,6 +105,17 @@ on_terminate(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
+/* begin_member tells the fault points of a test which attempt is at work. */
+static void
+begin_member(const EtlPublish *publish)
+{
+#ifdef ETL_FAULTS
+	const EtlAttempt *attempt = &publish->work[publish->at]->attempt;
+
+	ETL_FAULT_BEGIN(attempt->task->name, etl_task_run_attempt(attempt->task_run_id));
+#endif
+}
+
 /* begin_step opens a transaction with a snapshot. */
 static void
 begin_step(void)
@@ -120,36 +133,94 @@ end_step(void)
 	CommitTransactionCommand();
 }
 
-/*
- * claim takes the attempt: its lock, its row, its definition. False: it is somebody else's, or was given up meanwhile.
- * The commit waits for the disk, and the scheduler's mark that the attempt is running with it: a task that takes the server
- * down at once must be seen to have been at work.
- */
+/* claim_one takes an attempt: its lock and its row. */
 static bool
-claim(int64 task_run_id, EtlWork *work, EtlRunInfo *info)
+claim_one(int64 task_run_id)
 {
-	EtlTask *task;
+	return etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) && etl_task_run_claim(task_run_id, MyProcPid);
+}
+
+/* claim_alone takes the one attempt of this worker. */
+static EtlPublish *
+claim_alone(int64 task_run_id, EtlRunInfo *info)
+{
+	EtlPublish *publish = etl_publish_make(1);
 	int64 run_id;
+	EtlTask *task = etl_task_run_task(task_run_id, &run_id);
+
+	etl_run_info(run_id, info);
+	etl_publish_add(publish, task, info, task_run_id);
+	return publish;
+}
+
+/* claim_all takes all that are published with an attempt; NULL: one of them is somebody else's, or was given up. */
+static EtlPublish *
+claim_all(int64 task_run_id, EtlRunInfo *info)
+{
+	int64 run_id;
+	EtlRun *run;
+	EtlTaskRun *current;
+	EtlPublish *publish;
+
+	(void) etl_task_run_task(task_run_id, &run_id);
+	etl_run_info(run_id, info);
+	run = etl_run_load(run_id);
+	if (run->publication == NULL)
+		return NULL;
+	current = etl_task_run_current(run_id, &run->tasks);
+	publish = etl_publish_make(run->publication->n);
+	for (int i = 0; i < run->publication->n; i++)
+	{
+		int node = run->publication->member[i];
+
+		if (current[node].state != ETL_TASK_RUNNING)
+			continue;
+		if (current[node].task_run_id != task_run_id && !claim_one(current[node].task_run_id))
+			return NULL;
+		etl_publish_add(publish, run->tasks.task[node], info, current[node].task_run_id);
+	}
+	return publish;
+}
+
+/*
+ * claim takes the attempt, or all that are published with it: locks, rows, definitions. NULL: one is somebody else's, or was
+ * given up meanwhile. The commit waits for the disk, and the scheduler's mark that the attempt is running with it: a task
+ * that takes the server down at once must be seen to have been at work.
+ */
+static EtlPublish *
+claim(const EtlBgwParams *params, EtlRunInfo *info)
+{
+	EtlPublish *publish;
 	MemoryContext old;
 
 	begin_step();
 	is_read_only = XactReadOnly;
 	XactReadOnly = false;
-	if (!etl_extension_hold() || !etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) ||
-		!etl_task_run_claim(task_run_id, MyProcPid))
+	if (!etl_extension_hold() || !claim_one(params->task_run_id))
 	{
 		end_step();
-		return false;
+		return NULL;
 	}
 	old = MemoryContextSwitchTo(TopMemoryContext);
-	task = etl_task_run_task(task_run_id, &run_id);
-	etl_run_info(run_id, info);
-	etl_work_prepare(work, task, run_id, task_run_id);
+	publish = params->is_publication ? claim_all(params->task_run_id, info) : claim_alone(params->task_run_id, info);
 	MemoryContextSwitchTo(old);
-	etl_work_of_run(work, info);
-	ETL_FAULT_BEGIN(task->name, etl_task_run_attempt(task_run_id));
+	if (publish == NULL)
+	{
+		AbortCurrentTransaction();
+		return NULL;
+	}
+	begin_member(publish);
 	end_step();
-	return true;
+	return publish;
+}
+
+/* stop_timeout disarms the timeout of an attempt that has done its work; it may have come at the last moment. */
+static void
+stop_timeout(void)
+{
+	if (timeout_id < MAX_TIMEOUTS)
+		disable_timeout(timeout_id, false);
+	CHECK_FOR_INTERRUPTS();
 }
 
 /* start_timeout arms the attempt's own timeout. */
@@ -163,46 +234,49 @@ start_timeout(const EtlTask *task)
 		return;
 	end = DatumGetTimestampTz(
 		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now), IntervalPGetDatum(task->timeout)));
-	enable_timeout_every(RegisterTimeout(USER_TIMEOUT, on_timeout), end, LOOK_AGAIN_MS);
+	if (timeout_id == MAX_TIMEOUTS)
+		timeout_id = RegisterTimeout(USER_TIMEOUT, on_timeout);
+	enable_timeout_every(timeout_id, end, LOOK_AGAIN_MS);
 }
 
-/* finish puts the state into the step that the work left open, and commits all of it. */
+/* do_all does the work of each attempt. The timeout of the last one covers the commit as well. */
 static void
-finish(EtlWork *work, EtlTaskState state)
+do_all(EtlPublish *publish)
 {
-	EtlTaskChange change = {
-		.task_run_id = work->attempt.task_run_id,
-		.from = ETL_TASK_RUNNING,
-		.to = state,
-		.attempt = &work->attempt,
-	};
+	if (publish->n == 1)
+		publish->state[0] = etl_work_run(publish->work[0]);
+	else
+		for (;;)
+		{
+			etl_publish_member(publish);
+			if (publish->at == publish->n - 1)
+				break;
+			stop_timeout();
+			publish->at++;
+			begin_member(publish);
+			start_timeout(publish->work[publish->at]->attempt.task);
+		}
+	publish->is_complete = true;
+}
 
-	if (state == ETL_TASK_FAILED)
-	{
-		change.error_sqlstate = "ZE003";
-		change.error_message = psprintf("check failed: %s", work->result[0].message);
-	}
+/* finish puts the states into the step that the work left open, and commits all of it. */
+static void
+finish(EtlPublish *publish)
+{
 	/* A cancel that has cut a connection must not be overtaken by the commit of what looked like the end of the data. */
 	CHECK_FOR_INTERRUPTS();
-	etl_work_store_results(work);
-	if (!etl_transition_task(&change))
-		ereport(ERROR, (errcode(ERRCODE_ETL_STALE_ATTEMPT),
-						errmsg("attempt " INT64_FORMAT " is no longer running and may not commit",
-							   work->attempt.task_run_id)));
+	etl_publish_finish(publish);
 	ETL_FAULT("before_commit");
 	end_step();
 	ETL_FAULT("after_commit");
 }
 
-/* record_failure writes down, in a new transaction, why the attempt failed. */
+/* record_failure writes down, in a new transaction, why the attempt failed, and with it all others. */
 static void
-record_failure(EtlWork *work, ErrorData *error)
+record_failure(EtlPublish *publish, ErrorData *error)
 {
 	EtlTaskChange change = {
-		.task_run_id = work->attempt.task_run_id,
-		.from = ETL_TASK_RUNNING,
 		.to = ETL_TASK_FAILED,
-		.attempt = &work->attempt,
 		.error_sqlstate = pstrdup(unpack_sql_state(error->sqlerrcode)),
 		.error_message = error->message,
 		.error_detail = error->detail,
@@ -230,33 +304,30 @@ record_failure(EtlWork *work, ErrorData *error)
 		change.error_sqlstate = "ZE009";
 		change.error_message = "the attempt took longer than the timeout of its task";
 	}
-	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && etl_run_cancel_requested(work->attempt.run_id))
+	else if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && etl_run_cancel_requested(publish->work[0]->attempt.run_id))
 		change.to = ETL_TASK_CANCELLED;
-	/* What was counted since the last commit was rolled back. */
-	memset(&work->attempt.counts, 0, sizeof(work->attempt.counts));
-	change.attempt = NULL;
-	if (etl_work_explain_failure(work, error))
-		etl_work_store_results(work);
-	(void) etl_transition_task(&change);
+	etl_publish_blame(publish, error);
+	etl_publish_record_failure(publish, &change, error);
 	end_step();
 }
 
-/* work_on does the attempt and records how it ended. */
+/* work_on does the work and records how it ended. */
 static void
-work_on(EtlWork *work)
+work_on(EtlPublish *publish)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
 	PG_TRY();
 	{
-		start_timeout(work->attempt.task);
+		start_timeout(publish->work[0]->attempt.task);
 		working = true;
 		if (terminated || cancelled)
 			interrupt();
 		CHECK_FOR_INTERRUPTS();
 		ETL_FAULT("claimed");
 		begin_step();
-		finish(work, etl_work_run(work));
+		do_all(publish);
+		finish(publish);
 		working = false;
 		QueryCancelPending = false;
 	}
@@ -268,14 +339,14 @@ work_on(EtlWork *work)
 		working = false;
 		disable_all_timeouts(false);
 		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(work->attempt.context);
+		MemoryContextSwitchTo(publish->work[publish->at]->attempt.context);
 		error = CopyErrorData();
 		EmitErrorReport();
 		FlushErrorState();
 		AbortCurrentTransaction();
 		QueryCancelPending = false;
 		RESUME_INTERRUPTS();
-		record_failure(work, error);
+		record_failure(publish, error);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
@@ -286,7 +357,7 @@ void
 etl_executor_main(Datum arg)
 {
 	EtlBgwParams params;
-	EtlWork work;
+	EtlPublish *publish;
 	EtlRunInfo info;
 
 	/* From the start: who is cancelled while he connects has to say so in the end. */
@@ -294,10 +365,11 @@ etl_executor_main(Datum arg)
 	params = etl_bgw_begin();
 	pqsignal(SIGTERM, on_terminate);
 
-	if (claim(params.task_run_id, &work, &info))
+	publish = claim(&params, &info);
+	if (publish != NULL)
 	{
 		etl_context_set(&info);
-		work_on(&work);
+		work_on(publish);
 		etl_context_set(NULL);
 	}
 	pgstat_report_stat(true);

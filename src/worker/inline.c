@@ -17,9 +17,9 @@
 #include "worker/advance.h"
 #include "worker/context.h"
 #include "worker/inline.h"
+#include "worker/publish.h"
 #include "worker/transition.h"
 #include "worker/wait.h"
-#include "worker/work.h"
 
 /*
  * run_as_owner does the work of an attempt with the rights of the task's owner. What a task SETs ends with it: its
@@ -45,27 +45,58 @@ run_as_owner(EtlWork *work)
 	return state;
 }
 
-/* run_task does one task and records how it ended. Errors: whatever the task raises; ZE003 for a failed check. */
+/* run_work does the work of one task. Errors: whatever the task raises; ZE003 for a failed check. */
 static void
-run_task(EtlRun *run, EtlTask *task, const EtlTaskRun *task_run, const EtlRunInfo *info)
+run_work(EtlPublish *publish)
 {
-	EtlWork work;
-	EtlTaskChange change = {.task_run_id = task_run->task_run_id, .from = ETL_TASK_RUNNING, .attempt = &work.attempt};
+	EtlWork *work = publish->work[publish->at];
+	EtlTaskState state;
 
-	etl_work_prepare(&work, task, run->run_id, task_run->task_run_id);
-	MemoryContextSetParent(work.attempt.context, CurTransactionContext);
-	work.attempt.is_inline = true;
-	etl_work_of_run(&work, info);
-	change.to = run_as_owner(&work);
-	if (change.to == ETL_TASK_FAILED)
+	work->attempt.is_inline = true;
+	work->attempt.is_published = publish->n > 1;
+	state = publish->state[publish->at] = run_as_owner(work);
+	if (state == ETL_TASK_FAILED)
 		ereport(ERROR, (errcode(ERRCODE_ETL_CHECK_FAILED),
-						errmsg("check \"%s\" failed: %s", task->name, work.result[0].message),
+						errmsg("check \"%s\" failed: %s", work->attempt.task->name, work->result[0].message),
 						errdetail("The run was inline, so everything that it had done was rolled back.")));
-	etl_work_store_results(&work);
-	if (!etl_transition_task(&change))
-		elog(ERROR, "attempt " INT64_FORMAT " is not running", task_run->task_run_id);
 	CommandCounterIncrement();
-	MemoryContextDelete(work.attempt.context);
+}
+
+/* add_works adds a task, or all that are published with it. */
+static EtlPublish *
+add_works(const EtlAdvance *advance, int node, const EtlRunInfo *info)
+{
+	const EtlRun *run = advance->run;
+	EtlPublish *publish = etl_publish_make(run->tasks.n);
+
+	if (!etl_publication_has(run->publication, node))
+		etl_publish_add(publish, run->tasks.task[node], info, advance->current[node].task_run_id);
+	else
+		for (int i = 0; i < run->publication->n; i++)
+		{
+			int member = run->publication->member[i];
+
+			if (advance->current[member].state == ETL_TASK_RUNNING)
+				etl_publish_add(publish, run->tasks.task[member], info, advance->current[member].task_run_id);
+		}
+	/* An error takes them along. */
+	for (int i = 0; i < publish->n; i++)
+		MemoryContextSetParent(publish->work[i]->attempt.context, CurTransactionContext);
+	return publish;
+}
+
+/* run_task does a task, or all that are published with it, and records how it ended. Errors: those of run_work. */
+static void
+run_task(const EtlAdvance *advance, int node, const EtlRunInfo *info)
+{
+	EtlPublish *publish = add_works(advance, node, info);
+
+	for (publish->at = 0; publish->at < publish->n; publish->at++)
+		run_work(publish);
+	etl_publish_finish(publish);
+	CommandCounterIncrement();
+	for (int i = 0; i < publish->n; i++)
+		MemoryContextDelete(publish->work[i]->attempt.context);
 }
 
 /* report_tasks tells of the tasks that have ended and were not told of; n_told counts them. */
@@ -136,7 +167,7 @@ run_all(EtlAdvance *advance, const EtlRunInfo *info)
 		etl_advance_run(advance);
 		if (advance->ended || !start_best(advance, &node))
 			break;
-		run_task(advance->run, advance->run->tasks.task[node], &advance->current[node], info);
+		run_task(advance, node, info);
 		report_tasks(run_id, told, &n_told);
 	}
 	report_tasks(run_id, told, &n_told);

@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "worker/known.h"
+#include "worker/together.h"
 
 static HTAB *known = NULL;
 
@@ -121,27 +122,54 @@ writes_alone(const EtlTask *task)
 	return task->kind == ETL_TASK_EXTRACT || task->kind == ETL_TASK_LOAD || task->kind == ETL_TASK_AGGREGATE;
 }
 
-/* fill_candidate describes a task to the choice of the next one. */
+/* add_need adds what a task needs to its candidate, and how urgent and how suspect it is. */
+static void
+add_need(EtlCandidate *candidate, const EtlTask *task, const EtlTaskRun *current)
+{
+	EtlNeed *need = &candidate->need[candidate->n_needs++];
+
+	need->target = writes_alone(task) ? task->target : NULL;
+	need->pool = task->pool;
+	need->pool_slots = task->pool_slots;
+	candidate->is_suspect = candidate->is_suspect || current->crashes > 0;
+	candidate->crashes = Max(candidate->crashes, current->crashes);
+	candidate->priority = candidate->n_needs == 1 ? task->priority : Max(candidate->priority, task->priority);
+}
+
+/* fill_candidate describes a task, or those that are published with it, to the choice of the next one. */
 static void
 fill_candidate(EtlCandidate *candidate, EtlKnown *entry, int node)
 {
 	const EtlRun *run = entry->run;
-	const EtlTask *task = run->tasks.task[node];
-	const EtlTaskRun *current = &entry->current[node];
+	const EtlPublication *publication = etl_publication_has(run->publication, node) ? run->publication : NULL;
+	int n = publication ? publication->n : 1;
 
+	MemSet(candidate, 0, sizeof(EtlCandidate));
 	candidate->run = entry;
 	candidate->node = node;
 	candidate->run_id = run->run_id;
 	candidate->pipeline_id = run->pipeline->pipeline_id;
 	candidate->is_backfill = run->backfill_id != 0;
-	candidate->is_suspect = current->crashes > 0;
-	candidate->crashes = current->crashes;
-	candidate->priority = task->priority;
 	candidate->max_parallel = run->pipeline->max_parallel;
-	candidate->ready_at = current->ready_at;
-	candidate->target = writes_alone(task) ? task->target : NULL;
-	candidate->pool = task->pool;
-	candidate->pool_slots = task->pool_slots;
+	candidate->ready_at = entry->current[node].ready_at;
+	candidate->need = palloc(sizeof(EtlNeed) * n);
+	for (int i = 0; i < n; i++)
+	{
+		int member = publication ? publication->member[i] : node;
+
+		if (entry->current[member].state == entry->current[node].state)
+			add_need(candidate, run->tasks.task[member], &entry->current[member]);
+	}
+}
+
+/* stands_for_itself says whether a task in a state is a candidate: of those that are published together, one is. */
+static bool
+stands_for_itself(const EtlKnown *entry, int node, EtlTaskState state)
+{
+	if (entry->current[node].state != state)
+		return false;
+	return !etl_publication_has(entry->run->publication, node) ||
+		   etl_together_lead(entry->run, entry->current, state) == node;
 }
 
 /* add_candidates adds the tasks of all known runs that are in a state. */
@@ -156,7 +184,7 @@ add_candidates(EtlPick *pick, int *size, EtlTaskState state)
 	{
 		for (int node = 0; entry->current != NULL && node < entry->run->tasks.n; node++)
 		{
-			if (entry->current[node].state != state)
+			if (!stands_for_itself(entry, node, state))
 				continue;
 			if (pick->n == *size)
 			{

@@ -11,10 +11,20 @@ typedef struct Load
 {
 	int in_run;
 	int in_pipeline;
-	int pool_slots;
 	bool same_target;
 	bool suspect;
 } Load;
+
+/* writes_same says whether two candidates write the same table. */
+static bool
+writes_same(const EtlCandidate *one, const EtlCandidate *other)
+{
+	for (int i = 0; i < one->n_needs; i++)
+		for (int j = 0; j < other->n_needs && one->need[i].target != NULL; j++)
+			if (other->need[j].target != NULL && strcmp(one->need[i].target, other->need[j].target) == 0)
+				return true;
+	return false;
+}
 
 /* load_beside counts what is at work. */
 static Load
@@ -29,12 +39,21 @@ load_beside(const EtlPick *pick, const EtlCandidate *one)
 		load.in_run += other->run_id == one->run_id;
 		load.in_pipeline += other->pipeline_id == one->pipeline_id;
 		load.suspect = load.suspect || other->is_suspect;
-		if (one->pool != NULL && other->pool != NULL && strcmp(one->pool, other->pool) == 0)
-			load.pool_slots += other->pool_slots;
-		if (one->target != NULL && other->target != NULL && strcmp(one->target, other->target) == 0)
-			load.same_target = true;
+		load.same_target = load.same_target || writes_same(one, other);
 	}
 	return load;
+}
+
+/* taken_by returns the slots of a pool that a candidate takes: its tasks work one after the other. */
+static int
+taken_by(const EtlCandidate *one, const char *pool)
+{
+	int taken = 0;
+
+	for (int i = 0; i < one->n_needs; i++)
+		if (one->need[i].pool != NULL && strcmp(one->need[i].pool, pool) == 0)
+			taken = Max(taken, one->need[i].pool_slots);
+	return taken;
 }
 
 /* slots_of returns the slots of a pool; one that was dropped while a run still names it limits nothing. */
@@ -47,16 +66,26 @@ slots_of(const EtlPick *pick, const char *name)
 	return PG_INT32_MAX;
 }
 
-/* fits says whether the pool of a candidate has room for it. Where a task wants more than there is, all will do. */
+/* fits_in says whether a pool has room for a candidate. Where it wants more than there is, all will do. */
 static bool
-fits(const EtlPick *pick, const EtlCandidate *one, const Load *load)
+fits_in(const EtlPick *pick, const EtlCandidate *one, const char *pool)
 {
-	int slots;
+	int slots = slots_of(pick, pool);
+	int used = 0;
 
-	if (one->pool == NULL)
-		return true;
-	slots = slots_of(pick, one->pool);
-	return slots > 0 && load->pool_slots <= slots - Min(one->pool_slots, slots);
+	for (int i = 0; i < pick->n_running; i++)
+		used += taken_by(&pick->candidate[i], pool);
+	return slots > 0 && used <= slots - Min(taken_by(one, pool), slots);
+}
+
+/* fits says whether all pools of a candidate have room for it. */
+static bool
+fits(const EtlPick *pick, const EtlCandidate *one)
+{
+	for (int i = 0; i < one->n_needs; i++)
+		if (one->need[i].pool != NULL && !fits_in(pick, one, one->need[i].pool))
+			return false;
+	return true;
 }
 
 /* goes_before says whether one candidate is to start rather than another. */
@@ -82,6 +111,20 @@ is_blocked(const EtlCandidate *one, const Load *load)
 	return load->in_run >= one->max_parallel || load->same_target || (one->is_suspect && load->suspect);
 }
 
+/* waits_in says whether another candidate waits for a pool that one takes as well. */
+static bool
+waits_in(const EtlPick *pick, const EtlCandidate *other, const EtlCandidate *one)
+{
+	for (int i = 0; i < one->n_needs; i++)
+	{
+		const char *pool = one->need[i].pool;
+
+		if (pool != NULL && taken_by(other, pool) > 0 && !fits_in(pick, other, pool))
+			return true;
+	}
+	return false;
+}
+
 /*
  * waits_for_pool says whether a better candidate waits for the same pool: nobody may overtake it there, or a task that
  * takes many slots would never get them.
@@ -89,16 +132,15 @@ is_blocked(const EtlCandidate *one, const Load *load)
 static bool
 waits_for_pool(const EtlPick *pick, const EtlCandidate *one, const Load *load)
 {
-	for (int i = pick->n_running; one->pool != NULL && i < pick->n; i++)
+	for (int i = pick->n_running; i < pick->n; i++)
 	{
 		const EtlCandidate *other = &pick->candidate[i];
 		Load other_load;
 
-		if (other == one || other->pool == NULL || strcmp(other->pool, one->pool) != 0)
+		if (other == one || !waits_in(pick, other, one))
 			continue;
 		other_load = load_beside(pick, other);
-		if (!is_blocked(other, &other_load) && !fits(pick, other, &other_load) &&
-			goes_before(other, &other_load, one, load))
+		if (!is_blocked(other, &other_load) && goes_before(other, &other_load, one, load))
 			return true;
 	}
 	return false;
@@ -118,7 +160,7 @@ etl_pick_next(EtlPick *pick)
 		EtlCandidate *one = &pick->candidate[i];
 		Load load = load_beside(pick, one);
 
-		if (is_blocked(one, &load) || !fits(pick, one, &load))
+		if (is_blocked(one, &load) || !fits(pick, one))
 			continue;
 		if (best != NULL && !goes_before(one, &load, best, &best_load))
 			continue;

@@ -8,7 +8,15 @@
 #include "catalog/pool.h"
 #include "datatype/timestamp.h"
 
-/* A task that is at work or ready for it. */
+/* What one task needs that others may have: a table that has one writer at a time, slots of a pool. */
+typedef struct EtlNeed
+{
+	const char *target; /* NULL: none */
+	const char *pool;	/* NULL: none */
+	int pool_slots;
+} EtlNeed;
+
+/* A task that is at work or ready for it; or several that one worker does one after the other (atomic_publish). */
 typedef struct EtlCandidate
 {
 	void *run; /* of the caller */
@@ -22,9 +30,8 @@ typedef struct EtlCandidate
 	int priority;
 	int max_parallel; /* most tasks of its run */
 	TimestampTz ready_at;
-	const char *target; /* NULL: it writes no table that has one writer at a time */
-	const char *pool;	/* NULL: none */
-	int pool_slots;
+	EtlNeed *need; /* of each task */
+	int n_needs;
 } EtlCandidate;
 
 /* The candidates: those at work first. */
@@ -41,7 +48,8 @@ typedef struct EtlPick
  * Chooses the next candidate to start and counts it as being at work; NULL: none may start. Live runs come before
  * backfills, then higher priority, then the pipeline with fewer tasks at work, then who has waited longest. A task does not
  * start while its run has max_parallel tasks at work, another one writes its target, or its pool has too few slots left;
- * nor one that the server went down with while another such is at work.
+ * nor one that the server went down with while another such is at work. Several tasks of one candidate take, of each of
+ * their pools, what the one of them takes that takes most.
  */
 extern const EtlCandidate *etl_pick_next(EtlPick *pick);
 

@@ -17,7 +17,8 @@
 typedef struct Slot
 {
 	int64 run_id;
-	int64 task_run_id;
+	int n;
+	int64 *task_run_id; /* n: those that one worker does */
 	BackgroundWorkerHandle *handle;
 } Slot;
 
@@ -30,8 +31,13 @@ find_slot(int64 task_run_id)
 	ListCell *lc;
 
 	foreach (lc, slots)
-		if (((Slot *) lfirst(lc))->task_run_id == task_run_id)
-			return lfirst(lc);
+	{
+		Slot *slot = lfirst(lc);
+
+		for (int i = 0; i < slot->n; i++)
+			if (slot->task_run_id[i] == task_run_id)
+				return slot;
+	}
 	return NULL;
 }
 
@@ -42,22 +48,31 @@ etl_slot_count(void)
 	return list_length(slots);
 }
 
-/* etl_slot_start starts an executor for an attempt; false when the server has no free worker. */
-bool
-etl_slot_start(int64 run_id, const EtlTask *task, const EtlTaskRun *task_run)
+/* free_slot frees a slot, but not the handle in it. */
+static void
+free_slot(Slot *slot)
 {
-	char *name = psprintf("etl task %s", task->name);
+	pfree(slot->task_run_id);
+	pfree(slot);
+}
+
+/* etl_slot_start registers a worker with the number of the first attempt; it finds the others by itself. */
+bool
+etl_slot_start(int64 run_id, Oid owner, const char *name, const int64 *task_run_id, int n)
+{
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	Slot *slot = palloc(sizeof(Slot));
 	bool started;
 
 	slot->run_id = run_id;
-	slot->task_run_id = task_run->task_run_id;
-	started = etl_bgw_start_executor(task->owner, task_run->task_run_id, name, &slot->handle);
+	slot->n = n;
+	slot->task_run_id = palloc(sizeof(int64) * n);
+	memcpy(slot->task_run_id, task_run_id, sizeof(int64) * n);
+	started = etl_bgw_start_executor(owner, task_run_id[0], n > 1, name, &slot->handle);
 	if (started)
 		slots = lappend(slots, slot);
 	else
-		pfree(slot);
+		free_slot(slot);
 	MemoryContextSwitchTo(old);
 	return started;
 }
@@ -112,7 +127,7 @@ etl_slot_sweep(int64 *run_id)
 			*run_id = slot->run_id;
 			slots = foreach_delete_current(slots, lc);
 			pfree(slot->handle);
-			pfree(slot);
+			free_slot(slot);
 			return true;
 		}
 	}

@@ -9,7 +9,10 @@
 #include "catalog/task_run.h"
 
 extern int etl_slot_count(void);
-extern bool etl_slot_start(int64 run_id, const EtlTask *task, const EtlTaskRun *task_run);
+
+/* Starts an executor for n attempts that are marked as running; false when the server has no free worker. */
+extern bool etl_slot_start(int64 run_id, Oid owner, const char *name, const int64 *task_run_id, int n);
+
 extern bool etl_slot_is_alive(const EtlTaskRun *task_run);
 extern void etl_slot_cancel(const EtlTaskRun *task_run);
 extern bool etl_slot_sweep(int64 *run_id);

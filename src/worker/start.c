@@ -19,28 +19,39 @@
 
 static bool out_of_workers = false;
 
-/* give_back makes a task ready again for which the server had no worker, and says so once. */
+/* give_back_task makes a task ready again. */
+static void
+give_back_task(EtlTaskRun *current)
+{
+	EtlTaskChange change = {.task_run_id = current->task_run_id, .from = ETL_TASK_RUNNING, .to = ETL_TASK_READY};
+
+	if (current->state != ETL_TASK_RUNNING)
+		return;
+	(void) etl_transition_task(&change);
+	current->state = ETL_TASK_READY;
+}
+
+/* give_back makes a task ready again, or a publication, for which the server had no worker, and says so once. */
 static void
 give_back(const EtlCandidate *candidate)
 {
 	EtlKnown *known = candidate->run;
-	EtlTaskChange change = {
-		.task_run_id = known->current[candidate->node].task_run_id,
-		.from = ETL_TASK_RUNNING,
-		.to = ETL_TASK_READY,
-	};
+	const EtlPublication *publication = known->run->publication;
 
 	etl_step_begin();
-	(void) etl_transition_task(&change);
+	if (!etl_publication_has(publication, candidate->node))
+		give_back_task(&known->current[candidate->node]);
+	else
+		for (int i = 0; i < publication->n; i++)
+			give_back_task(&known->current[publication->member[i]]);
 	etl_step_end();
-	known->current[candidate->node].state = ETL_TASK_READY;
 	if (!out_of_workers)
 		ereport(LOG, (errmsg("etl_ext: no free background worker, tasks wait for one"),
 					  errhint("max_worker_processes is %d.", max_worker_processes)));
 	out_of_workers = true;
 }
 
-/* mark marks the chosen task as running; false if somebody else has changed it meanwhile. */
+/* mark marks the chosen task, or publication, as running; false if somebody else has changed it meanwhile. */
 static bool
 mark(const EtlCandidate *candidate)
 {
@@ -59,15 +70,34 @@ mark(const EtlCandidate *candidate)
 	return marked;
 }
 
-/* start gives a task to a worker; false when the server has none. */
+/* start_worker starts the worker of a task, or of a publication, that is marked; false when the server has none. */
+static bool
+start_worker(const EtlCandidate *candidate)
+{
+	EtlKnown *known = candidate->run;
+	const EtlRun *run = known->run;
+	const EtlTask *task = run->tasks.task[candidate->node];
+	const EtlPublication *publication = run->publication;
+	int64 *task_run_id;
+	int n = 0;
+
+	if (!etl_publication_has(publication, candidate->node))
+		return etl_slot_start(known->run_id, task->owner, psprintf("etl task %s", task->name),
+							  &known->current[candidate->node].task_run_id, 1);
+	task_run_id = palloc(sizeof(int64) * publication->n);
+	for (int i = 0; i < publication->n; i++)
+		if (known->current[publication->member[i]].state == ETL_TASK_RUNNING)
+			task_run_id[n++] = known->current[publication->member[i]].task_run_id;
+	return etl_slot_start(known->run_id, task->owner, psprintf("etl publish %s", run->pipeline->name), task_run_id, n);
+}
+
+/* start gives a task, or a publication, to a worker; false when the server has none. */
 static bool
 start(const EtlCandidate *candidate)
 {
-	EtlKnown *known = candidate->run;
-
 	if (!mark(candidate))
 		return true;
-	if (!etl_slot_start(known->run_id, known->run->tasks.task[candidate->node], &known->current[candidate->node]))
+	if (!start_worker(candidate))
 	{
 		give_back(candidate);
 		return false;

@@ -61,6 +61,7 @@ evaluate(EtlWork *work, const EtlTask *check)
 
 	result->run_id = work->attempt.run_id;
 	result->task_run_id = work->attempt.task_run_id;
+	result->rolls_back = check->gate != NULL || work->attempt.is_published;
 	/* What stands if the evaluation ends in an exception. */
 	result->state = ETL_CHECK_ERROR;
 	result->message = "the check could not be evaluated";
