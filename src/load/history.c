@@ -163,6 +163,7 @@ void
 etl_history_run(EtlDelta *delta)
 {
 	EtlHistoryRun *run = etl_history_prepare(delta);
+	EtlHistoryImages images;
 	int64 rejected;
 
 	etl_history_stage(run);
@@ -179,8 +180,9 @@ etl_history_run(EtlDelta *delta)
 			tally_changes(run);
 		count_result(run, rejected);
 		ETL_FAULT("after_merge");
-		/* What keeps or captures changes of a target takes the images here, while the tables are there. */
-		(void) make_images(run);
+		images = make_images(run);
+		/* The call of what keeps or captures changes, etl_images_done, belongs here, while the tables are there. */
+		(void) images;
 		drop_tables(run);
 	}
 	if (run->has_gone)

@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(99);
+SELECT plan(101);
 
 CREATE SCHEMA t_raw;
 CREATE SCHEMA t_dw;
@@ -207,6 +207,11 @@ SELECT is(pg_temp.run('customer'), '3+ 1~ 0- 0= 2!', 'all versions of a key go w
 SELECT pg_temp.feed('customer', $$(2, 'X', 'x', '2026-01-09'::timestamptz, 1, 'u')$$) \g /dev/null
 SELECT is(pg_temp.run('customer') || pg_temp.h('2'), '0+ 0~ 0- 0= 1!D[0101,now)', 'a key that is refused stays as it was');
 ALTER TABLE t_dw.dim_customer DROP CONSTRAINT no_x;
+ALTER TABLE t_dw.dim_customer ADD CONSTRAINT stays CHECK (id <> 4 OR is_current);
+SELECT pg_temp.feed('customer', $$(4, 'A', 'x', '2026-01-09'::timestamptz, 1, 'd')$$) \g /dev/null
+SELECT throws_ok($$SELECT pg_temp.run('customer')$$, '23514', NULL, 'a delete that the target refuses has no row for the quarantine and is an error');
+ALTER TABLE t_dw.dim_customer DROP CONSTRAINT stays;
+SELECT is(pg_temp.run('customer') || pg_temp.h('4'), '0+ 1~ 0- 0= 0!A[0101,0109)', 'the next run does it');
 
 -- Full refresh.
 CREATE TEMPORARY TABLE before AS SELECT * FROM t_dw.dim_customer WHERE id NOT IN (2, 32);
