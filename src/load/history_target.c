@@ -101,7 +101,7 @@ check_columns(const EtlPlan *plan, Relation relation)
 	}
 }
 
-/* is_unique_on says whether an index is unique on n columns and one more. */
+/* is_unique_on says whether an index is unique on the key columns, in any order, and one more after them. */
 static bool
 is_unique_on(Relation index, const EtlPlan *plan, AttrNumber last)
 {
@@ -110,6 +110,8 @@ is_unique_on(Relation index, const EtlPlan *plan, AttrNumber last)
 
 	if (!form->indisunique || !form->indisvalid || form->indnkeyatts != n ||
 		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		return false;
+	if (last != InvalidAttrNumber && form->indkey.values[n - 1] != last)
 		return false;
 	for (int i = 0; i < n; i++)
 	{

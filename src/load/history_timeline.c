@@ -4,8 +4,8 @@
  *
  * Points. Each version begins at its time and each marker ends the key at its own: kinds 'v' and 'd'. The rows of the
  * target are points too: 'v' where they begin, 'd' where they end and no other begins. At one time of a key only one point
- * counts: what comes in before what is there, then the later batch. In a rebuild the rows of the target are no points; only
- * their surrogates stay, where a version begins at the same time.
+ * counts: what comes in before what is there, then the later batch. In a rebuild the rows of keys that have versions are no
+ * points; only their surrogates stay, where a version begins at the same time.
  *
  * Changes. In the order of time, a version that follows a version with equal tracked columns is part of it; the others
  * begin an interval, which ends where the next begins or the key ends. An interval that has a row in the target is
@@ -98,16 +98,21 @@ append_versions(StringInfo sql, const EtlHistoryRun *run)
 					 etl_history_same_key(run->plan, "v.", "k."), with_old(run, time));
 }
 
+/* stays says which rows of the target are points: in a rebuild only those of keys without versions. */
+static const char *
+stays(const EtlHistoryRun *run)
+{
+	return run->is_rebuild ? "NOT o._etl_v" : psprintf("NOT (o._etl_v AND %s)", head_condition(run, "o"));
+}
+
 /* append_old appends where the rows of the target begin. */
 static void
 append_old(StringInfo sql, const EtlHistoryRun *run)
 {
-	if (run->is_rebuild)
-		return;
 	appendStringInfoString(sql, "\nUNION ALL\n");
 	append_point(sql, run->plan, "o", "o");
 	append_facts(sql, "o." ETL_VALID_FROM, 'v', "true", "0", "o._etl_s");
-	appendStringInfo(sql, "FROM %s AS o WHERE NOT (o._etl_v AND %s)", run->table.old, head_condition(run, "o"));
+	appendStringInfo(sql, "FROM %s AS o WHERE %s", run->table.old, stays(run));
 }
 
 /* append_heads appends the first version of keys with an inferred row, in its place. */
@@ -147,15 +152,13 @@ append_known(StringInfo sql, const EtlHistoryRun *run)
 static void
 append_gaps(StringInfo sql, const EtlHistoryRun *run)
 {
-	if (run->is_rebuild)
-		return;
 	appendStringInfoString(sql, "\nUNION ALL\n");
 	append_point(sql, run->plan, "o", NULL);
 	append_facts(sql, "o." ETL_VALID_TO, 'd', "true", "0", "NULL");
 	appendStringInfo(sql,
 					 "FROM %s AS o WHERE o." ETL_VALID_TO " <> 'infinity' AND NOT EXISTS (SELECT 1 FROM %s AS n WHERE"
-					 " n._etl_k = o._etl_k AND n." ETL_VALID_FROM " = o." ETL_VALID_TO ")",
-					 run->table.old, run->table.old);
+					 " n._etl_k = o._etl_k AND n." ETL_VALID_FROM " = o." ETL_VALID_TO ")%s",
+					 run->table.old, run->table.old, run->is_rebuild ? " AND NOT o._etl_v" : "");
 }
 
 /* loaded_time returns when the batch in l was loaded, as a time of a version. */

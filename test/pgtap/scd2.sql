@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(91);
+SELECT plan(101);
 
 CREATE SCHEMA t_raw;
 CREATE SCHEMA t_dw;
@@ -207,6 +207,11 @@ SELECT is(pg_temp.run('customer'), '3+ 1~ 0- 0= 2!', 'all versions of a key go w
 SELECT pg_temp.feed('customer', $$(2, 'X', 'x', '2026-01-09'::timestamptz, 1, 'u')$$) \g /dev/null
 SELECT is(pg_temp.run('customer') || pg_temp.h('2'), '0+ 0~ 0- 0= 1!D[0101,now)', 'a key that is refused stays as it was');
 ALTER TABLE t_dw.dim_customer DROP CONSTRAINT no_x;
+ALTER TABLE t_dw.dim_customer ADD CONSTRAINT stays CHECK (id <> 4 OR is_current);
+SELECT pg_temp.feed('customer', $$(4, 'A', 'x', '2026-01-09'::timestamptz, 1, 'd')$$) \g /dev/null
+SELECT throws_ok($$SELECT pg_temp.run('customer')$$, '23514', NULL, 'a delete that the target refuses has no row for the quarantine and is an error');
+ALTER TABLE t_dw.dim_customer DROP CONSTRAINT stays;
+SELECT is(pg_temp.run('customer') || pg_temp.h('4'), '0+ 1~ 0- 0= 0!A[0101,0109)', 'the next run does it');
 
 -- Full refresh.
 CREATE TEMPORARY TABLE before AS SELECT * FROM t_dw.dim_customer WHERE id NOT IN (2, 32);
@@ -283,7 +288,7 @@ SELECT is_empty('SELECT ctid, * FROM t_dw.dim_customer WHERE id <> 6 EXCEPT SELE
 -- Targets that were there.
 CREATE EXTENSION btree_gist;
 CREATE TABLE t_dw.made (nr integer GENERATED ALWAYS AS IDENTITY UNIQUE, id integer NOT NULL, city varchar(4), at timestamptz, note text DEFAULT 'hello',
-  valid_from timestamptz NOT NULL, valid_to timestamptz NOT NULL, is_current boolean NOT NULL, is_inferred boolean NOT NULL, UNIQUE (valid_from, id),
+  valid_from timestamptz NOT NULL, valid_to timestamptz NOT NULL, is_current boolean NOT NULL, is_inferred boolean NOT NULL, UNIQUE (id, valid_from),
   EXCLUDE USING gist (id WITH =, tstzrange(valid_from, valid_to) WITH &&));
 INSERT INTO t_dw.made (id, city, at, note, valid_from, valid_to, is_current, is_inferred) VALUES (1, 'A', '2026-01-01', 'mine', '2026-01-01', 'infinity', true, false);
 SELECT etl.add_load('t_scd2', 'made', target => 't_dw.made', mode => 'scd2', key => '{id}', order_by => 'at', query => 'SELECT id, city, at FROM t_raw.customer') \g /dev/null
@@ -299,6 +304,40 @@ SELECT is(pg_temp.run('made'), '0+ 0~ 0- 0= 1!', 'a key that only the unknown me
 SELECT is((SELECT format('%s %s', city, valid_to) FROM t_dw.made WHERE nr = -1), '? infinity', 'and the unknown member stays as it is');
 SELECT is((SELECT note FROM t_dw.made WHERE nr = 1), 'mine', 'columns that the query does not return stay');
 SELECT is((SELECT count(*) FROM etl.validate('t_scd2') WHERE severity = 'error'), 0::bigint, 'validate finds nothing wrong');
+
+-- Names that need quotes, and a role that owns nothing but its schema.
+CREATE ROLE t_scd2_owner LOGIN;
+GRANT USAGE ON SCHEMA etl TO t_scd2_owner;
+CREATE SCHEMA "T own" AUTHORIZATION t_scd2_owner;
+SET ROLE t_scd2_owner;
+CREATE TABLE "T own"."Raw" ("Id" text, "select" text, "At" date, _etl_op text NOT NULL DEFAULT 'u', _etl_batch bigint, _etl_loaded_at timestamptz);
+INSERT INTO "T own"."Raw" VALUES ('a', 'x', '2026-01-01', 'u', 1000000, now()), ('a', 'y', '2026-01-02', 'u', 1000000, now()), ('a', 'y', '2026-01-05', 'd', 1000000, now());
+RESET ROLE;
+INSERT INTO etl.batch (batch_id, target, row_count, byte_count, loaded_at) VALUES (1000000, '"T own"."Raw"', 1, 1, now());
+SET ROLE t_scd2_owner;
+SELECT etl.create_pipeline('t_own') \g /dev/null
+SELECT lives_ok($$SELECT etl.add_load('t_own', 'l', target => '"T own"."Dim Shop"', mode => 'scd2', key => '{Id}', order_by => '"At"', surrogate_key => 'No',
+  query => 'SELECT "Id", "select", "At" FROM "T own"."Raw"')$$, 'a role without more rights than on its schema creates a target');
+SELECT lives_ok($$SELECT etl.run_pipeline('t_own', mode => 'inline')$$, 'and loads it');
+SELECT is((SELECT string_agg(format('%s %s %s', "select", valid_from, valid_to), ', ' ORDER BY valid_from) FROM "T own"."Dim Shop" WHERE "No" > 0),
+  'x 2026-01-01 2026-01-02, y 2026-01-02 2026-01-05', 'with names that need quotes');
+SET etl.as_of = '2026-01-02';
+SELECT is((SELECT string_agg("select", ',') FROM "T own"."Dim Shop_as_of"), 'y', 'the view is named after the table');
+RESET etl.as_of;
+RESET ROLE;
+
+-- A dimension without history.
+SELECT etl.add_load('t_scd2', 'merged', target => 't_dw.dim_city', key => '{city}', surrogate_key => 'city_key', order_by => 'at',
+  query => 'SELECT city, phone, at FROM t_raw.customer') \g /dev/null
+SELECT matches(pg_temp.run('merged'), '^[0-9]+[+] 0~ 0- 0= ', 'mode merge with a surrogate key');
+SELECT is((SELECT count(*) FROM t_dw.dim_city WHERE city_key > 0), (SELECT count(DISTINCT city) FROM t_raw.customer WHERE _etl_op = 'u'), 'one row per key');
+SELECT results_eq('SELECT city, is_inferred FROM t_dw.dim_city WHERE city_key = -1', $$VALUES (NULL::text, false)$$, 'and the unknown member');
+
+-- A full refresh when the raw table has lost the versions of a key, but not its marker.
+CREATE TEMPORARY TABLE lost AS SELECT * FROM t_dw.dim_customer WHERE id = 7;
+DELETE FROM t_raw.customer WHERE id = 7 AND _etl_op = 'u';
+SELECT pg_temp.run('customer', true) \g /dev/null
+SELECT set_eq('SELECT * FROM t_dw.dim_customer WHERE id = 7', 'SELECT * FROM lost', 'a full refresh leaves keys of which the raw table has no versions');
 
 -- Whatever comes in whatever order: the target equals a model that goes through the events of each run one by one.
 SELECT pg_temp.make_raw('event', 'id integer, city text, phone text, at timestamptz') \g /dev/null
@@ -443,3 +482,6 @@ SELECT set_eq($$SELECT id, v FROM t_dw.compared_timed WHERE is_current AND id IS
 SELECT set_eq($$SELECT id, v FROM t_dw.flagged_timed WHERE is_current AND id IS NOT NULL$$, 'SELECT id, v FROM t_src.present', 'and with a column that says what is deleted');
 
 SELECT * FROM finish();
+SELECT etl.drop_pipeline('t_own') \g /dev/null
+DROP OWNED BY t_scd2_owner CASCADE;
+DROP ROLE t_scd2_owner;
