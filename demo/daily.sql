@@ -51,6 +51,7 @@ CREATE FOREIGN TABLE topics.clicks (
 ) SERVER bus OPTIONS (topic 'clicks', value_format 'json', on_out_of_range 'error');
 
 SELECT etl.create_pipeline('daily', schedule => '0 5 * * *', timezone => 'Europe/Madrid', max_parallel => 4,
+         atomic_publish => true,                                       -- all loads and aggregates of a run in one commit
          description => 'Consolidated sales, ready before nine', tags => '{"team":"bi"}') AS pipeline \gset
 
 -- ── Extract: new and changed rows of each source, appended to raw ──────────────────────────────────────────────────
@@ -72,7 +73,7 @@ SELECT etl.add_extract('daily', 'clicks', source => 'topics.clicks', target => '
 
 -- ── Load: dimensions, then facts. What a task waits for follows from what its query reads ──────────────────────────
 SELECT etl.add_load('daily', 'dim_customer', target => 'dw.dim_customer', key => '{customer_id}',
-         order_by => 'updated_at',
+         mode => 'scd2', track => '{segment,country}', order_by => 'updated_at',   -- a row for each version
          query => $$SELECT customer_id, name, email, segment, country, updated_at FROM raw.customers$$);
 SELECT etl.add_load('daily', 'dim_product', target => 'dw.dim_product', key => '{product_id}',
          order_by => 'updated_at',
@@ -80,9 +81,9 @@ SELECT etl.add_load('daily', 'dim_product', target => 'dw.dim_product', key => '
 
 SELECT etl.add_load('daily', 'fact_orders', target => 'dw.fact_orders', key => '{order_id}',
          order_by => 'updated_at',
-         query => $$SELECT o.order_id, o.customer_id, c.segment, c.country, o.amount, o.currency, o.status,
-                           o.created_at, o.updated_at
-                    FROM raw.orders AS o LEFT JOIN dw.dim_customer AS c USING (customer_id)$$);
+         dimension_keys => '{"customer_key": {"dimension": "dw.dim_customer", "by": "customer_id", "at": "updated_at",
+                                             "missing": "inferred"}}',
+         query => $$SELECT order_id, customer_id, amount, currency, status, created_at, updated_at FROM raw.orders$$);
 SELECT etl.add_load('daily', 'fact_payments', target => 'dw.fact_payments', key => '{payment_id}',
          order_by => 'updated_at',
          query => $$SELECT payment_id, order_id, amount::numeric(12,2) AS amount, method, status,
@@ -110,17 +111,17 @@ SELECT etl.add_aggregate('daily', 'daily_clicks', target => 'dw.daily_clicks', k
 
 CREATE MATERIALIZED VIEW dw.sales_by_country AS
   SELECT country, segment, currency, count(*) AS orders, sum(amount) AS amount
-  FROM dw.fact_orders WHERE status <> 'cancelled' GROUP BY 1, 2, 3
+  FROM dw.fact_orders JOIN dw.dim_customer USING (customer_key) WHERE status <> 'cancelled' GROUP BY 1, 2, 3
   WITH NO DATA;
 SELECT etl.add_sql('daily', 'refresh', command => 'REFRESH MATERIALIZED VIEW dw.sales_by_country',
          depends_on => '{fact_orders}');
 
 -- ── Checks. A gate runs before its task commits: when it fails, the task leaves no trace ───────────────────────────
 SELECT etl.add_check('daily', 'customer_email', target => 'dw.dim_customer', type => 'duplicates', columns => '{email}',
-         fail => '0', gate => 'dim_customer');
+         filter => 'is_current AND customer_key > 0', fail => '0', gate => 'dim_customer');
 SELECT etl.add_check('daily', 'order_volume', target => 'dw.fact_orders', type => 'row_count_variance',
          warn => '5%', fail => '10%');
-SELECT etl.add_check('daily', 'order_customer', target => 'dw.fact_orders', type => 'null_pct', columns => '{segment}',
+SELECT etl.add_check('daily', 'order_customer', target => 'dw.fact_orders', type => 'null_pct', columns => '{customer_key}',
          warn => '1%', fail => '5%');
 SELECT etl.add_check('daily', 'payment_fresh', target => 'dw.fact_payments', type => 'freshness',
          columns => '{updated_at}', warn => '2 h', fail => '1 day');

@@ -269,7 +269,11 @@ layer_demo() {
 	demo_says 'changed orders arrived' '5000' "SELECT count(*) FROM dw.fact_orders WHERE status = 'returned'"
 	demo_says 'every payment is in the warehouse' '20000' 'SELECT count(*) FROM dw.fact_payments'
 	demo_says 'changed payments arrived' '3000' "SELECT count(*) FROM dw.fact_payments WHERE status = 'chargeback'"
-	demo_says 'changed customers arrived' '1000' "SELECT count(*) FROM dw.dim_customer WHERE segment = 'gold'"
+	demo_says 'changed customers arrived' '1000' "SELECT count(*) FROM dw.dim_customer WHERE segment = 'gold' AND is_current"
+	demo_says 'with the versions before them, and facts that refer to them' 't t t' \
+		"SELECT concat_ws(' ', (SELECT count(*) FROM dw.dim_customer WHERE NOT is_current) BETWEEN 1 AND 1000,
+		        (SELECT bool_and(customer_key > 0) FROM dw.fact_orders),
+		        (SELECT count(*) = 21000 FROM dw.fact_orders JOIN dw.dim_customer USING (customer_key, customer_id)))"
 	demo_says 'every rate of the API is in the warehouse, the latest counts' '302 10 1.1' \
 		"SELECT concat_ws(' ', (SELECT count(*) FROM raw.rates), (SELECT count(*) FROM dw.rate),
 		        (SELECT rate FROM dw.rate WHERE currency = 'USD'))"
