@@ -75,6 +75,16 @@ SELECT is(pg_temp.rounds(s), '', 'aggregates over fact and dimension are what th
 SELECT ok((SELECT count(*) FROM etl.task_run WHERE task IN ('by_day', 'members') AND details ? 'groups_touched') > 20,
           'most runs of them compute touched groups only');
 
+-- A member that a fact infers reaches those who follow the dimension, and so does the row that completes it.
+INSERT INTO star.sale VALUES (1001, 99, 5, now(), clock_timestamp());
+SELECT etl.run_pipeline('star', mode => 'inline');
+SELECT is(pg_temp.wrong(), '', 'an inferred member counts');
+INSERT INTO star.customer VALUES (99, 's1', 'p', false, clock_timestamp());
+SELECT etl.run_pipeline('star', mode => 'inline');
+SELECT is(pg_temp.wrong(), '', 'so does the row that completes it');
+SELECT is((SELECT concat_ws(' ', segment, is_inferred, valid_from) FROM star.dim_customer JOIN star.fact AS f USING (customer_key) WHERE f.id = 1001),
+          's1 f -infinity', 'in place: the fact refers to it');
+
 -- A run is taken back: everything is as it was, and comes again.
 CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$
   SELECT md5(concat((SELECT string_agg(d::text, ' ' ORDER BY customer_key) FROM star.dim_customer AS d WHERE NOT is_inferred),
