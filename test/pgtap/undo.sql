@@ -24,6 +24,8 @@ CREATE TABLE t_dw.parted_low PARTITION OF t_dw.parted FOR VALUES FROM (MINVALUE)
 CREATE TABLE t_dw.parted_high PARTITION OF t_dw.parted FOR VALUES FROM (20) TO (MAXVALUE);
 CREATE TABLE t_dw.log (id integer, v integer, note jsonb, logged_at timestamptz DEFAULT clock_timestamp());
 
+CREATE TABLE t_dw.sums (region text PRIMARY KEY, v bigint, n bigint, sum_key bigint GENERATED ALWAYS AS IDENTITY);
+
 SELECT etl.create_pipeline('t_undo') \g /dev/null
 SELECT etl.add_extract('t_undo', 'item', source => 't_src.item', target => 't_raw.item', primary_key => '{id}',
   cursor_column => 'updated_at', deletes => 'column:removed', chunk_rows => 7) \g /dev/null
@@ -54,7 +56,7 @@ DECLARE
 BEGIN
   FOR t IN SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = 't_dw'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname LOOP
     EXECUTE format('SELECT string_agg(r, E''\n'' ORDER BY r) FROM (SELECT (to_jsonb(x) %s)::text AS r FROM %s AS x) AS y',
-      CASE WHEN exact THEN '' ELSE '- ''{region_key,created_at,logged_at,_etl_deleted_at}''::text[]' END, t) INTO part;
+      CASE WHEN exact THEN '' ELSE '- ''{region_key,sum_key,created_at,logged_at,_etl_deleted_at}''::text[]' END, t) INTO part;
     result := result || E'\n' || t || E'\n' || coalesce(part, '');
   END LOOP;
   RETURN result || E'\n' || (SELECT coalesce(string_agg(concat_ws(' ', t.name, c.input, CASE WHEN exact THEN c.batch_id END), ',' ORDER BY t.name), '')
