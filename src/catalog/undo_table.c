@@ -10,6 +10,7 @@
 #include "access/relation.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
 #include "catalog/undo_table.h"
 #include "miscadmin.h"
@@ -79,6 +80,33 @@ grant(const char *name, Oid role)
 		SPI_OK_UTILITY);
 }
 
+/*
+ * omit_statistics lets ANALYZE, which runs as the owner of the extension, leave out columns whose types are not PostgreSQL's own:
+ * for the statistics of a range, a function of whoever made its type would be called.
+ */
+static void
+omit_statistics(int64 task_id)
+{
+	static EtlStatement list = {"SELECT string_agg(format('ALTER COLUMN %I SET STATISTICS 0', a.attname), ', ') AS "
+								"actions FROM pg_attribute AS a"
+								" JOIN pg_type AS t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0"
+								" AND t.typnamespace <> 'pg_catalog'::regnamespace",
+								1,
+								{OIDOID}};
+	Datum value = ObjectIdGetDatum(find(task_id));
+	EtlScope scope;
+	EtlRow row;
+	char *actions;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	actions = etl_row_text(&row, "actions");
+	etl_catalog_end(&scope);
+	if (actions != NULL)
+		(void) execute(psprintf("ALTER TABLE %s %s", etl_undo_table_name(task_id), actions), SPI_OK_UTILITY);
+}
+
 /* etl_undo_table_create makes it with an index by run. */
 void
 etl_undo_table_create(int64 task_id, const char *columns, Oid role)
@@ -89,6 +117,7 @@ etl_undo_table_create(int64 task_id, const char *columns, Oid role)
 							" _etl_image \"char\" NOT NULL, _etl_hash bigint%s)",
 							name, columns),
 				   SPI_OK_UTILITY);
+	omit_statistics(task_id);
 	(void) execute(psprintf("CREATE INDEX ON %s (_etl_run)", name), SPI_OK_UTILITY);
 	(void) execute(psprintf("COMMENT ON TABLE %s IS 'Rows that etl.rollback_run can put back; see etl.undo.'", name),
 				   SPI_OK_UTILITY);
