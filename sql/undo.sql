@@ -273,6 +273,17 @@ SELECT count(*) FROM undo.fact WHERE id < 3;
 SELECT etl.add_load('undo', 'second', 'SELECT id, v FROM undo.source', 'undo.fact', '{id}') > 0;
 SELECT pg_temp.refused($$SELECT etl.replay('undo', 'load')$$);
 SELECT etl.drop_task('undo', 'second');
+RESET ROLE;
+ALTER TABLE undo.fact OWNER TO postgres;
+GRANT SELECT, INSERT, UPDATE ON undo.fact TO undo_owner;
+SET ROLE undo_owner;
+SELECT pg_temp.refused($$SELECT etl.replay('undo', 'load')$$);
+SELECT etl.run_pipeline('undo', tasks => '{load}', full_refresh => true) AS run \gset
+SELECT state, message FROM etl.task_status WHERE run_id = :run;
+SELECT problem, hint FROM etl.validate('undo') WHERE task = 'load' AND severity = 'error';
+RESET ROLE;
+ALTER TABLE undo.fact OWNER TO undo_owner;
+SET ROLE undo_owner;
 SELECT etl.alter_task('undo', 'load', query => 'SELECT id, v FROM undo.raw WHERE id > etl.param(''low'')::int');
 SELECT pg_temp.refused($$SELECT etl.replay('undo', 'load')$$);
 SET ROLE undo_other;

@@ -10,7 +10,9 @@
 #include "dag/lineage.h"
 #include "load/replay.h"
 #include "load/target.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -74,6 +76,8 @@ partial(const EtlPlan *plan, Oid target)
 		return "the query depends on its run (etl.param, etl.interval_start and the like)";
 	if (plan->task->read_window != NULL)
 		return "read_window leaves old batches out";
+	if (pg_class_aclcheck(target, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
+		return psprintf("\"%s\" may not delete rows of it", GetUserNameFromId(GetUserId(), false));
 	return NULL;
 }
 
