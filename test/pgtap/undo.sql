@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(66);
+SELECT plan(70);
 
 CREATE SCHEMA t_src;
 CREATE SCHEMA t_dw;
@@ -233,4 +233,27 @@ SELECT etl.run_pipeline('t_replay', tasks => '{log}', mode => 'inline') \g /dev/
 SELECT etl.replay('t_replay', 'merged', force => true, mode => 'inline') \g /dev/null
 SELECT is(pg_temp.counts('merged'), '0 0 0 1 Rows that the query does not return were kept, because rows were rejected.; 1 rows went to etl.quarantine.',
   'rows that were rejected: nothing is deleted');
+-- A source whose rows would not be recognised if they came again: the position stays, and the load takes what is there again.
+CREATE FUNCTION pg_temp.write_file(name text, content text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  object oid := lo_from_bytea(0, convert_to(content, 'UTF8'));
+BEGIN
+  PERFORM lo_export(object, current_setting('data_directory') || '/' || name), lo_unlink(object);
+END
+$$;
+SELECT pg_temp.write_file('t_undo_1.csv', E'id,v\n1,1\n2,2\n') \g /dev/null
+SELECT format('CREATE SERVER t_disk FOREIGN DATA WRAPPER etl_file OPTIONS (root %L)', current_setting('data_directory')) \gexec
+CREATE FOREIGN TABLE t_src.file (id integer, v integer) SERVER t_disk OPTIONS (pattern 't_undo_*.csv', format 'csv', header 'match');
+SELECT etl.create_pipeline('t_file') \g /dev/null
+SELECT etl.add_extract('t_file', 'file', 't_src.file', 't_raw.file') \g /dev/null
+SELECT etl.add_load('t_file', 'lines', 'SELECT id, v FROM t_raw.file', 't_dw2.lines', mode => 'append', keep_undo => '1 day') \g /dev/null
+SELECT etl.run_pipeline('t_file', mode => 'inline') \g /dev/null
+SELECT pg_temp.write_file('t_undo_2.csv', E'id,v\n3,3\n') \g /dev/null
+SELECT etl.run_pipeline('t_file', mode => 'inline') \g /dev/null
+SELECT is(pg_temp.rollback(), 'lines 0 1', 'files: the run is rolled back');
+SELECT is((SELECT count(*) FROM etl.file_ledger AS l JOIN etl.task AS t USING (task_id) WHERE t.name = 'file' AND l.state = 'loaded'), 2::bigint,
+  'files: what was read stays read');
+SELECT etl.run_pipeline('t_file', mode => 'inline') \g /dev/null
+SELECT is((SELECT string_agg(id::text, ',' ORDER BY id) FROM t_dw2.lines), '1,2,3', 'files: running again brings each row once');
+SELECT is((SELECT count(*) FROM t_raw.file), 3::bigint, 'files: also in the raw table');
 SELECT * FROM finish();
