@@ -26,7 +26,7 @@ EXCEPTION WHEN OTHERS THEN
   GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
   RETURN regexp_replace(regexp_replace(regexp_replace(
     concat_ws(E'\n', SQLSTATE || ': ' || message, '  detail: ' || nullif(detail, ''), '  hint: ' || nullif(hint, '')),
-    '([Rr]un |run\(|batch )\d+', '\1N', 'g'), 'at 20[^.]+\.\d+\S*', 'at T', 'g'), '\m4\d{5,}\M', 'N', 'g');
+    '([Rr]un |run\(|batch )\d+', '\1N', 'g'), 'back at [^\n]*', 'back at T', 'g'), '\m4\d{5,}\M', 'N', 'g');
 END
 $$;
 -- last returns the last run of a pipeline that stands.
