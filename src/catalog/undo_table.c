@@ -8,11 +8,15 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
 #include "catalog/undo_table.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -64,11 +68,32 @@ execute(const char *sql, int expected)
 	return n;
 }
 
-/* set_member makes the table a member of the extension, or takes it out. */
+/*
+ * set_member makes the table a member of the extension, or takes it out, as ALTER EXTENSION does: but that would let every other
+ * load that does the same wait until the end of this transaction.
+ */
 static void
-set_member(const char *name, bool is_member)
+set_member(int64 task_id, bool is_member)
 {
-	(void) execute(psprintf("ALTER EXTENSION etl_ext %s TABLE %s", is_member ? "ADD" : "DROP", name), SPI_OK_UTILITY);
+	Oid table = find(task_id);
+	ObjectAddress member;
+	ObjectAddress extension;
+
+	ObjectAddressSet(member, RelationRelationId, table);
+	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("etl_ext", false));
+	/* So that it is not dropped meanwhile. */
+	LockDatabaseObject(ExtensionRelationId, extension.objectId, 0, AccessShareLock);
+	if (is_member)
+	{
+		recordDependencyOn(&member, &extension, DEPENDENCY_EXTENSION);
+		recordExtObjInitPriv(table, RelationRelationId);
+	}
+	else
+	{
+		deleteDependencyRecordsForClass(RelationRelationId, table, ExtensionRelationId, DEPENDENCY_EXTENSION);
+		removeExtObjInitPriv(table, RelationRelationId);
+	}
+	CommandCounterIncrement();
 }
 
 /* grant gives the rights to a role. */
@@ -123,7 +148,7 @@ etl_undo_table_create(int64 task_id, const char *columns, Oid role)
 				   SPI_OK_UTILITY);
 	(void) execute(psprintf("REVOKE ALL ON %s FROM PUBLIC", name), SPI_OK_UTILITY);
 	grant(name, role);
-	set_member(name, true);
+	set_member(task_id, true);
 }
 
 /* strangers returns the roles, quoted, that have rights and are not the one named; NULL: none. */
@@ -159,11 +184,11 @@ etl_undo_table_grant(int64 task_id, Oid role)
 
 	if (others == NULL && pg_class_aclmask(find(task_id), role, wanted, ACLMASK_ALL) == wanted)
 		return;
-	set_member(name, false);
+	set_member(task_id, false);
 	if (others != NULL)
 		(void) execute(psprintf("REVOKE ALL ON %s FROM %s", name, others), SPI_OK_UTILITY);
 	grant(name, role);
-	set_member(name, true);
+	set_member(task_id, true);
 }
 
 /* etl_undo_table_analyze is needed right after a run: without it, the planner takes the rows of a run for a few. */
@@ -195,7 +220,7 @@ etl_undo_table_drop(int64 task_id)
 	LockRelationOid(table, AccessExclusiveLock);
 	if (find(task_id) != table)
 		return;
-	set_member(name, false);
+	set_member(task_id, false);
 	(void) execute(psprintf("DROP TABLE %s", name), SPI_OK_UTILITY);
 }
 

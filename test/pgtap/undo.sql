@@ -238,17 +238,18 @@ CREATE FUNCTION pg_temp.write_file(name text, content text) RETURNS void LANGUAG
 DECLARE
   object oid := lo_from_bytea(0, convert_to(content, 'UTF8'));
 BEGIN
-  PERFORM lo_export(object, current_setting('data_directory') || '/' || name), lo_unlink(object);
+  PERFORM lo_export(object, format('%s/t_undo_%s_%s', current_setting('data_directory'), pg_backend_pid(), name)), lo_unlink(object);
 END
 $$;
-SELECT pg_temp.write_file('t_undo_1.csv', E'id,v\n1,1\n2,2\n') \g /dev/null
+SELECT pg_temp.write_file('1.csv', E'id,v\n1,1\n2,2\n') \g /dev/null
 SELECT format('CREATE SERVER t_disk FOREIGN DATA WRAPPER etl_file OPTIONS (root %L)', current_setting('data_directory')) \gexec
-CREATE FOREIGN TABLE t_src.file (id integer, v integer) SERVER t_disk OPTIONS (pattern 't_undo_*.csv', format 'csv', header 'match');
+SELECT format('CREATE FOREIGN TABLE t_src.file (id integer, v integer) SERVER t_disk OPTIONS (pattern %L, format ''csv'', header ''match'')',
+  't_undo_' || pg_backend_pid() || '_*.csv') \gexec
 SELECT etl.create_pipeline('t_file') \g /dev/null
 SELECT etl.add_extract('t_file', 'file', 't_src.file', 't_raw.file') \g /dev/null
 SELECT etl.add_load('t_file', 'lines', 'SELECT id, v FROM t_raw.file', 't_dw2.lines', mode => 'append', keep_undo => '1 day') \g /dev/null
 SELECT etl.run_pipeline('t_file', mode => 'inline') \g /dev/null
-SELECT pg_temp.write_file('t_undo_2.csv', E'id,v\n3,3\n') \g /dev/null
+SELECT pg_temp.write_file('2.csv', E'id,v\n3,3\n') \g /dev/null
 SELECT etl.run_pipeline('t_file', mode => 'inline') \g /dev/null
 SELECT is(pg_temp.rollback(), 'lines 0 1', 'files: the run is rolled back');
 SELECT is((SELECT count(*) FROM etl.file_ledger AS l JOIN etl.task AS t USING (task_id) WHERE t.name = 'file' AND l.state = 'loaded'), 2::bigint,
