@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(70);
+SELECT plan(71);
 
 CREATE SCHEMA t_src;
 CREATE SCHEMA t_dw;
@@ -180,6 +180,10 @@ SELECT etl.add_extract('t_replay', 'log', 't_src.log', 't_raw.log', cursor_colum
 SELECT etl.add_load('t_replay', 'merged', 'SELECT id, v FROM t_raw.log WHERE v >= 0', 't_dw2.replayed', '{id}', keep_undo => '1 day') \g /dev/null
 SELECT etl.add_load('t_replay', 'first', 'SELECT id, v FROM t_raw.log WHERE v >= 0', 't_dw2.first', '{id}', mode => 'insert_only') \g /dev/null
 SELECT etl.add_load('t_replay', 'log_copy', 'SELECT id, v FROM t_raw.log', 't_dw2.log', mode => 'append') \g /dev/null
+INSERT INTO t_dw2.replayed VALUES (77, 77);
+SELECT etl.run_pipeline('t_replay', tasks => '{merged}', full_refresh => true, mode => 'inline') \g /dev/null
+SELECT is((SELECT count(*) FROM t_dw2.replayed), 1::bigint, 'full_refresh of a load whose raw table has no batch yet deletes nothing');
+DELETE FROM t_dw2.replayed;
 SELECT etl.run_pipeline('t_replay', mode => 'inline') \g /dev/null
 INSERT INTO t_src.log VALUES (6, 6, 6);
 SELECT etl.run_pipeline('t_replay', mode => 'inline') \g /dev/null
