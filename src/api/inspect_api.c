@@ -181,6 +181,8 @@ etl_validate(PG_FUNCTION_ARGS)
 		List *problems = list_concat(owner_problems(owner), pool_problems(task));
 
 		CHECK_FOR_INTERRUPTS();
+		if (task->owner_name == NULL)
+			task->owner_name = pipeline->owner_name;
 		if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)))
 			problems = list_concat(problems, guarded_problems(task, owner));
 		problems = list_concat(problems, publish_problems(task, together));

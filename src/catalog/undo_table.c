@@ -8,10 +8,15 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
 #include "catalog/undo_table.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -63,11 +68,32 @@ execute(const char *sql, int expected)
 	return n;
 }
 
-/* set_member makes the table a member of the extension, or takes it out. */
+/*
+ * set_member makes the table a member of the extension, or takes it out, as ALTER EXTENSION does: but that would let every other
+ * load that does the same wait until the end of this transaction.
+ */
 static void
-set_member(const char *name, bool is_member)
+set_member(int64 task_id, bool is_member)
 {
-	(void) execute(psprintf("ALTER EXTENSION etl_ext %s TABLE %s", is_member ? "ADD" : "DROP", name), SPI_OK_UTILITY);
+	Oid table = find(task_id);
+	ObjectAddress member;
+	ObjectAddress extension;
+
+	ObjectAddressSet(member, RelationRelationId, table);
+	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("etl_ext", false));
+	/* So that it is not dropped meanwhile. */
+	LockDatabaseObject(ExtensionRelationId, extension.objectId, 0, AccessShareLock);
+	if (is_member)
+	{
+		recordDependencyOn(&member, &extension, DEPENDENCY_EXTENSION);
+		recordExtObjInitPriv(table, RelationRelationId);
+	}
+	else
+	{
+		deleteDependencyRecordsForClass(RelationRelationId, table, ExtensionRelationId, DEPENDENCY_EXTENSION);
+		removeExtObjInitPriv(table, RelationRelationId);
+	}
+	CommandCounterIncrement();
 }
 
 /* grant gives the rights to a role. */
@@ -77,6 +103,33 @@ grant(const char *name, Oid role)
 	(void) execute(
 		psprintf("GRANT SELECT, INSERT, DELETE ON %s TO %s", name, quote_identifier(GetUserNameFromId(role, false))),
 		SPI_OK_UTILITY);
+}
+
+/*
+ * omit_statistics lets ANALYZE, which runs as the owner of the extension, leave out columns whose types are not PostgreSQL's own:
+ * for the statistics of a range, a function of whoever made its type would be called.
+ */
+static void
+omit_statistics(int64 task_id)
+{
+	static EtlStatement list = {"SELECT string_agg(format('ALTER COLUMN %I SET STATISTICS 0', a.attname), ', ') AS "
+								"actions FROM pg_attribute AS a"
+								" JOIN pg_type AS t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0"
+								" AND t.typnamespace <> 'pg_catalog'::regnamespace",
+								1,
+								{OIDOID}};
+	Datum value = ObjectIdGetDatum(find(task_id));
+	EtlScope scope;
+	EtlRow row;
+	char *actions;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	actions = etl_row_text(&row, "actions");
+	etl_catalog_end(&scope);
+	if (actions != NULL)
+		(void) execute(psprintf("ALTER TABLE %s %s", etl_undo_table_name(task_id), actions), SPI_OK_UTILITY);
 }
 
 /* etl_undo_table_create makes it with an index by run. */
@@ -89,12 +142,13 @@ etl_undo_table_create(int64 task_id, const char *columns, Oid role)
 							" _etl_image \"char\" NOT NULL, _etl_hash bigint%s)",
 							name, columns),
 				   SPI_OK_UTILITY);
+	omit_statistics(task_id);
 	(void) execute(psprintf("CREATE INDEX ON %s (_etl_run)", name), SPI_OK_UTILITY);
 	(void) execute(psprintf("COMMENT ON TABLE %s IS 'Rows that etl.rollback_run can put back; see etl.undo.'", name),
 				   SPI_OK_UTILITY);
 	(void) execute(psprintf("REVOKE ALL ON %s FROM PUBLIC", name), SPI_OK_UTILITY);
 	grant(name, role);
-	set_member(name, true);
+	set_member(task_id, true);
 }
 
 /* strangers returns the roles, quoted, that have rights and are not the one named; NULL: none. */
@@ -130,11 +184,11 @@ etl_undo_table_grant(int64 task_id, Oid role)
 
 	if (others == NULL && pg_class_aclmask(find(task_id), role, wanted, ACLMASK_ALL) == wanted)
 		return;
-	set_member(name, false);
+	set_member(task_id, false);
 	if (others != NULL)
 		(void) execute(psprintf("REVOKE ALL ON %s FROM %s", name, others), SPI_OK_UTILITY);
 	grant(name, role);
-	set_member(name, true);
+	set_member(task_id, true);
 }
 
 /* etl_undo_table_analyze is needed right after a run: without it, the planner takes the rows of a run for a few. */
@@ -166,7 +220,7 @@ etl_undo_table_drop(int64 task_id)
 	LockRelationOid(table, AccessExclusiveLock);
 	if (find(task_id) != table)
 		return;
-	set_member(name, false);
+	set_member(task_id, false);
 	(void) execute(psprintf("DROP TABLE %s", name), SPI_OK_UTILITY);
 }
 

@@ -120,7 +120,7 @@ check_write(List *problems, const EtlTask *task, const EtlPlan *plan)
 		if (mode == ACL_UPDATE && (plan->n_key == 0 || plan->mode == ETL_MODE_INSERT_ONLY))
 			continue;
 		if (mode == ACL_DELETE && plan->mode != ETL_MODE_REPLACE && plan->mode != ETL_MODE_SCD2 &&
-			plan->on_delete != ETL_ON_DELETE_DELETE)
+			plan->on_delete != ETL_ON_DELETE_DELETE && task->keep_undo == NULL)
 			continue;
 		if (pg_class_aclcheck(plan->target, task->owner, mode) != ACLCHECK_OK)
 			appendStringInfo(&missing, "%s%s", missing.len > 0 ? ", " : "", rights[i].name);

@@ -10,7 +10,9 @@
 #include "dag/lineage.h"
 #include "load/replay.h"
 #include "load/target.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -28,23 +30,28 @@ calls_run(Node *node, void *schema)
 	return expression_tree_walker(node, calls_run, schema);
 }
 
-/* lost_batch returns the first batch of an input if its rows are not in the raw table any more; 0: they are. */
-static int64
-lost_batch(const EtlInput *input)
+/* is_kept says whether rows of the target stay that the query does not return, unless it is made equal. */
+static bool
+is_kept(const EtlPlan *plan)
 {
-	TimestampTz loaded_at;
-	int64 batch = etl_batch_first(input->name, &loaded_at);
-
-	if (batch == 0 ||
-		etl_sql_text(
-			psprintf("SELECT 1 FROM %s WHERE _etl_batch OPERATOR(pg_catalog.=) " INT64_FORMAT
-					 "::pg_catalog.int8 AND _etl_loaded_at OPERATOR(pg_catalog.=) '%s'::pg_catalog.timestamptz LIMIT 1",
-					 input->name, batch, timestamptz_to_str(loaded_at))) != NULL)
-		return 0;
-	return batch;
+	return plan->n_key > 0 && (plan->mode == ETL_MODE_MERGE || plan->mode == ETL_MODE_INSERT_ONLY);
 }
 
-/* incomplete says which raw table has lost what the load has taken of it; NULL: none. */
+/* holds says whether a raw table has rows of a batch. */
+static bool
+holds(const EtlInput *input, int64 batch, TimestampTz loaded_at)
+{
+	return etl_sql_text(
+			   psprintf("SELECT 1 FROM %s WHERE _etl_batch OPERATOR(pg_catalog.=) " INT64_FORMAT
+						"::pg_catalog.int8 AND _etl_loaded_at OPERATOR(pg_catalog.=) '%s'::pg_catalog.timestamptz"
+						" LIMIT 1",
+						input->name, batch, timestamptz_to_str(loaded_at))) != NULL;
+}
+
+/*
+ * incomplete says which raw table has lost what the load has taken of it; NULL: none. A raw table that never had a batch says
+ * nothing about a target from which rows could be deleted.
+ */
 static const char *
 incomplete(const EtlPlan *plan)
 {
@@ -53,10 +60,13 @@ incomplete(const EtlPlan *plan)
 	foreach (cell, plan->compile->inputs)
 	{
 		const EtlInput *input = lfirst(cell);
-		int64 batch = input->is_kept ? 0 : lost_batch(input);
+		TimestampTz loaded_at;
+		int64 batch = input->is_kept ? 0 : etl_batch_first(input->name, &loaded_at);
 
-		if (batch != 0)
+		if (batch != 0 && !holds(input, batch, loaded_at))
 			return psprintf("raw table %s no longer holds batch " INT64_FORMAT, input->name, batch);
+		if (batch == 0 && is_kept(plan))
+			return psprintf("raw table %s has no batch yet", input->name);
 	}
 	return NULL;
 }
@@ -74,14 +84,9 @@ partial(const EtlPlan *plan, Oid target)
 		return "the query depends on its run (etl.param, etl.interval_start and the like)";
 	if (plan->task->read_window != NULL)
 		return "read_window leaves old batches out";
+	if (pg_class_aclcheck(target, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
+		return psprintf("\"%s\" may not delete rows of it", GetUserNameFromId(GetUserId(), false));
 	return NULL;
-}
-
-/* is_kept says whether rows of the target stay that the query does not return, unless it is made equal. */
-static bool
-is_kept(const EtlPlan *plan)
-{
-	return plan->n_key > 0 && (plan->mode == ETL_MODE_MERGE || plan->mode == ETL_MODE_INSERT_ONLY);
 }
 
 /* etl_replay_is_exact looks for a reason why not. */

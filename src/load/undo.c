@@ -114,7 +114,7 @@ etl_undo_keep(EtlAttempt *attempt, Oid target, const EtlNames *key, const EtlIma
 	int64 n_new;
 	int level;
 
-	if (attempt->task->keep_undo == NULL)
+	if (attempt->task->keep_undo == NULL || (images->old_rows == NULL && images->new_rows == NULL))
 		return;
 	columns = etl_undo_columns_read(target, key);
 	need_table(attempt->task, columns);

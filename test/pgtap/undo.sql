@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(66);
+SELECT plan(71);
 
 CREATE SCHEMA t_src;
 CREATE SCHEMA t_dw;
@@ -23,6 +23,8 @@ CREATE TABLE t_dw.parted (id integer, v integer, PRIMARY KEY (id)) PARTITION BY 
 CREATE TABLE t_dw.parted_low PARTITION OF t_dw.parted FOR VALUES FROM (MINVALUE) TO (20);
 CREATE TABLE t_dw.parted_high PARTITION OF t_dw.parted FOR VALUES FROM (20) TO (MAXVALUE);
 CREATE TABLE t_dw.log (id integer, v integer, note jsonb, logged_at timestamptz DEFAULT clock_timestamp());
+
+CREATE TABLE t_dw.sums (region text PRIMARY KEY, v bigint, n bigint, sum_key bigint GENERATED ALWAYS AS IDENTITY);
 
 SELECT etl.create_pipeline('t_undo') \g /dev/null
 SELECT etl.add_extract('t_undo', 'item', source => 't_src.item', target => 't_raw.item', primary_key => '{id}',
@@ -54,7 +56,7 @@ DECLARE
 BEGIN
   FOR t IN SELECT c.oid FROM pg_class AS c WHERE c.relnamespace = 't_dw'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY c.relname LOOP
     EXECUTE format('SELECT string_agg(r, E''\n'' ORDER BY r) FROM (SELECT (to_jsonb(x) %s)::text AS r FROM %s AS x) AS y',
-      CASE WHEN exact THEN '' ELSE '- ''{region_key,created_at,logged_at,_etl_deleted_at}''::text[]' END, t) INTO part;
+      CASE WHEN exact THEN '' ELSE '- ''{region_key,sum_key,created_at,logged_at,_etl_deleted_at}''::text[]' END, t) INTO part;
     result := result || E'\n' || t || E'\n' || coalesce(part, '');
   END LOOP;
   RETURN result || E'\n' || (SELECT coalesce(string_agg(concat_ws(' ', t.name, c.input, CASE WHEN exact THEN c.batch_id END), ',' ORDER BY t.name), '')
@@ -178,6 +180,10 @@ SELECT etl.add_extract('t_replay', 'log', 't_src.log', 't_raw.log', cursor_colum
 SELECT etl.add_load('t_replay', 'merged', 'SELECT id, v FROM t_raw.log WHERE v >= 0', 't_dw2.replayed', '{id}', keep_undo => '1 day') \g /dev/null
 SELECT etl.add_load('t_replay', 'first', 'SELECT id, v FROM t_raw.log WHERE v >= 0', 't_dw2.first', '{id}', mode => 'insert_only') \g /dev/null
 SELECT etl.add_load('t_replay', 'log_copy', 'SELECT id, v FROM t_raw.log', 't_dw2.log', mode => 'append') \g /dev/null
+INSERT INTO t_dw2.replayed VALUES (77, 77);
+SELECT etl.run_pipeline('t_replay', tasks => '{merged}', full_refresh => true, mode => 'inline') \g /dev/null
+SELECT is((SELECT count(*) FROM t_dw2.replayed), 1::bigint, 'full_refresh of a load whose raw table has no batch yet deletes nothing');
+DELETE FROM t_dw2.replayed;
 SELECT etl.run_pipeline('t_replay', mode => 'inline') \g /dev/null
 INSERT INTO t_src.log VALUES (6, 6, 6);
 SELECT etl.run_pipeline('t_replay', mode => 'inline') \g /dev/null
@@ -231,4 +237,28 @@ SELECT etl.run_pipeline('t_replay', tasks => '{log}', mode => 'inline') \g /dev/
 SELECT etl.replay('t_replay', 'merged', force => true, mode => 'inline') \g /dev/null
 SELECT is(pg_temp.counts('merged'), '0 0 0 1 Rows that the query does not return were kept, because rows were rejected.; 1 rows went to etl.quarantine.',
   'rows that were rejected: nothing is deleted');
+-- A source whose rows would not be recognised if they came again: the position stays, and the load takes what is there again.
+CREATE FUNCTION pg_temp.write_file(name text, content text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  object oid := lo_from_bytea(0, convert_to(content, 'UTF8'));
+BEGIN
+  PERFORM lo_export(object, format('%s/t_undo_%s_%s', current_setting('data_directory'), pg_backend_pid(), name)), lo_unlink(object);
+END
+$$;
+SELECT pg_temp.write_file('1.csv', E'id,v\n1,1\n2,2\n') \g /dev/null
+SELECT format('CREATE SERVER t_disk FOREIGN DATA WRAPPER etl_file OPTIONS (root %L)', current_setting('data_directory')) \gexec
+SELECT format('CREATE FOREIGN TABLE t_src.file (id integer, v integer) SERVER t_disk OPTIONS (pattern %L, format ''csv'', header ''match'')',
+  't_undo_' || pg_backend_pid() || '_*.csv') \gexec
+SELECT etl.create_pipeline('t_file') \g /dev/null
+SELECT etl.add_extract('t_file', 'file', 't_src.file', 't_raw.file') \g /dev/null
+SELECT etl.add_load('t_file', 'lines', 'SELECT id, v FROM t_raw.file', 't_dw2.lines', mode => 'append', keep_undo => '1 day') \g /dev/null
+SELECT etl.run_pipeline('t_file', mode => 'inline') \g /dev/null
+SELECT pg_temp.write_file('2.csv', E'id,v\n3,3\n') \g /dev/null
+SELECT etl.run_pipeline('t_file', mode => 'inline') \g /dev/null
+SELECT is(pg_temp.rollback(), 'lines 0 1', 'files: the run is rolled back');
+SELECT is((SELECT count(*) FROM etl.file_ledger AS l JOIN etl.task AS t USING (task_id) WHERE t.name = 'file' AND l.state = 'loaded'), 2::bigint,
+  'files: what was read stays read');
+SELECT etl.run_pipeline('t_file', mode => 'inline') \g /dev/null
+SELECT is((SELECT string_agg(id::text, ',' ORDER BY id) FROM t_dw2.lines), '1,2,3', 'files: running again brings each row once');
+SELECT is((SELECT count(*) FROM t_raw.file), 3::bigint, 'files: also in the raw table');
 SELECT * FROM finish();
