@@ -5,10 +5,9 @@
 #include "postgres.h"
 
 #include "catalog/change_log.h"
-#include "catalog/namespace.h"
+#include "catalog/own_table.h"
 #include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
-#include "compat.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -20,17 +19,11 @@ table_name(int64 log_id)
 	return psprintf("etl.changed_" INT64_FORMAT, log_id);
 }
 
-/* call executes a statement that is not prepared, as the owner of the extension. */
+/* call executes a utility statement as the owner of the extension. */
 static void
 call(const char *sql)
 {
-	EtlStatement statement = {.sql = sql};
-	EtlScope scope;
-
-	etl_catalog_begin(&scope);
-	(void) etl_catalog_exec(&statement, NULL, NULL, SPI_OK_UTILITY);
-	SPI_freeplan(statement.plan);
-	etl_catalog_end(&scope);
+	(void) etl_own_table_execute(sql, SPI_OK_UTILITY);
 }
 
 /* read_log makes the struct from a row with task_id, input, log_id, form and is_there. */
@@ -73,14 +66,16 @@ find(const EtlTask *task, const char *input, const char *form, const char *defin
 	return log;
 }
 
-/* drop_table drops a table of changes. As a member of the extension it goes with it; here it has to leave it first. */
+/* drop_table drops a table of changes, which has to leave the extension first. */
 static void
-drop_table(const char *table)
+drop_table(int64 log_id)
 {
-	if (!OidIsValid(RangeVarGetRelid(makeRangeVarFromNameList(etl_compat_qualified_name(table)), NoLock, true)))
+	Oid table = etl_own_table_find(psprintf("changed_" INT64_FORMAT, log_id));
+
+	if (!OidIsValid(table))
 		return;
-	call(psprintf("ALTER EXTENSION etl_ext DROP TABLE %s", table));
-	call(psprintf("DROP TABLE %s", table));
+	etl_own_table_set_member(table, false);
+	call(psprintf("DROP TABLE %s", table_name(log_id)));
 }
 
 /* drop drops the logs that a condition on l finds; its parameter is $1. */
@@ -92,24 +87,22 @@ drop(const char *condition, int64 parameter, const char *input)
 						 .argtype = {INT8OID, TEXTOID}};
 	Datum value[2] = {Int64GetDatum(parameter), CStringGetTextDatum(input)};
 	EtlScope scope;
-	List *tables = NIL;
-	ListCell *cell;
+	int64 *log_id;
 	uint64 n;
 
 	etl_catalog_begin(&scope);
 	n = etl_catalog_exec(&list, value, NULL, SPI_OK_DELETE_RETURNING);
+	log_id = MemoryContextAlloc(scope.caller, sizeof(int64) * Max(n, 1));
 	for (uint64 i = 0; i < n; i++)
 	{
 		EtlRow row = etl_catalog_row(&scope, i);
-		MemoryContext old = MemoryContextSwitchTo(scope.caller);
 
-		tables = lappend(tables, table_name(etl_row_int64(&row, "log_id")));
-		MemoryContextSwitchTo(old);
+		log_id[i] = etl_row_int64(&row, "log_id");
 	}
 	SPI_freeplan(list.plan);
 	etl_catalog_end(&scope);
-	foreach (cell, tables)
-		drop_table(lfirst(cell));
+	for (uint64 i = 0; i < n; i++)
+		drop_table(log_id[i]);
 }
 
 /* make makes a log; columns: of its table, each after a comma. */
@@ -124,7 +117,6 @@ make(const EtlTask *task, const char *input, const char *form, const char *defin
 	};
 	Datum value[5] = {Int64GetDatum(task->task_id), CStringGetTextDatum(input), CStringGetTextDatum(form),
 					  CStringGetTextDatum(definition), TimestampTzGetDatum(GetCurrentTimestamp())};
-	const char *owner = quote_identifier(GetUserNameFromId(GetUserId(), false));
 	EtlChangeLog *log = palloc(sizeof(EtlChangeLog));
 	EtlScope scope;
 	EtlRow row;
@@ -137,13 +129,14 @@ make(const EtlTask *task, const char *input, const char *form, const char *defin
 	table = MemoryContextStrdup(scope.caller, table);
 	etl_catalog_end(&scope);
 	call(psprintf("CREATE TABLE %s (_etl_batch bigint NOT NULL%s)", table, columns));
+	etl_own_table_omit_statistics(etl_own_table_find(strchr(table, '.') + 1));
 	call(psprintf("CREATE INDEX ON %s USING brin (_etl_batch)", table));
 	call(psprintf("REVOKE ALL ON %s FROM PUBLIC", table));
-	call(psprintf("GRANT SELECT, INSERT, DELETE ON %s TO %s", table, owner));
+	etl_own_table_grant(table, GetUserId());
 	call(psprintf("COMMENT ON TABLE %s IS %s", table,
 				  quote_literal_cstr(psprintf("Changes of %s that task \"%s\" has to look at; see etl.change_log.",
 											  input, task->name))));
-	call(psprintf("ALTER EXTENSION etl_ext ADD TABLE %s", table));
+	etl_own_table_set_member(etl_own_table_find(strchr(table, '.') + 1), true);
 	*log = (EtlChangeLog){task->task_id, pstrdup(input), table, strcmp(form, "keys") == 0};
 	return log;
 }

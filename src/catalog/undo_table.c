@@ -15,6 +15,7 @@
 #include "catalog/pg_extension.h"
 #include "catalog/pg_type_d.h"
 #include "catalog/spi.h"
+#include "catalog/own_table.h"
 #include "catalog/undo_table.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -37,7 +38,7 @@ etl_undo_table_name(int64 task_id)
 static Oid
 find(int64 task_id)
 {
-	return get_relname_relid(psprintf("undo_" INT64_FORMAT, task_id), get_namespace_oid("etl", false));
+	return etl_own_table_find(psprintf("undo_" INT64_FORMAT, task_id));
 }
 
 /* etl_undo_table_lock waits for whoever is dropping it just now. */
@@ -53,102 +54,24 @@ etl_undo_table_lock(int64 task_id)
 	return table;
 }
 
-/* execute executes a statement, or a list of them, as the owner of the extension. */
-static uint64
-execute(const char *sql, int expected)
-{
-	EtlStatement statement = {.sql = sql};
-	EtlScope scope;
-	uint64 n;
-
-	etl_catalog_begin(&scope);
-	n = etl_catalog_exec(&statement, NULL, NULL, expected);
-	SPI_freeplan(statement.plan);
-	etl_catalog_end(&scope);
-	return n;
-}
-
-/*
- * set_member makes the table a member of the extension, or takes it out, as ALTER EXTENSION does: but that would let every other
- * load that does the same wait until the end of this transaction.
- */
-static void
-set_member(int64 task_id, bool is_member)
-{
-	Oid table = find(task_id);
-	ObjectAddress member;
-	ObjectAddress extension;
-
-	ObjectAddressSet(member, RelationRelationId, table);
-	ObjectAddressSet(extension, ExtensionRelationId, get_extension_oid("etl_ext", false));
-	/* So that it is not dropped meanwhile. */
-	LockDatabaseObject(ExtensionRelationId, extension.objectId, 0, AccessShareLock);
-	if (is_member)
-	{
-		recordDependencyOn(&member, &extension, DEPENDENCY_EXTENSION);
-		recordExtObjInitPriv(table, RelationRelationId);
-	}
-	else
-	{
-		deleteDependencyRecordsForClass(RelationRelationId, table, ExtensionRelationId, DEPENDENCY_EXTENSION);
-		removeExtObjInitPriv(table, RelationRelationId);
-	}
-	CommandCounterIncrement();
-}
-
-/* grant gives the rights to a role. */
-static void
-grant(const char *name, Oid role)
-{
-	(void) execute(
-		psprintf("GRANT SELECT, INSERT, DELETE ON %s TO %s", name, quote_identifier(GetUserNameFromId(role, false))),
-		SPI_OK_UTILITY);
-}
-
-/*
- * omit_statistics lets ANALYZE, which runs as the owner of the extension, leave out columns whose types are not PostgreSQL's own:
- * for the statistics of a range, a function of whoever made its type would be called.
- */
-static void
-omit_statistics(int64 task_id)
-{
-	static EtlStatement list = {"SELECT string_agg(format('ALTER COLUMN %I SET STATISTICS 0', a.attname), ', ') AS "
-								"actions FROM pg_attribute AS a"
-								" JOIN pg_type AS t ON t.oid = a.atttypid WHERE a.attrelid = $1 AND a.attnum > 0"
-								" AND t.typnamespace <> 'pg_catalog'::regnamespace",
-								1,
-								{OIDOID}};
-	Datum value = ObjectIdGetDatum(find(task_id));
-	EtlScope scope;
-	EtlRow row;
-	char *actions;
-
-	etl_catalog_begin(&scope);
-	(void) etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
-	row = etl_catalog_row(&scope, 0);
-	actions = etl_row_text(&row, "actions");
-	etl_catalog_end(&scope);
-	if (actions != NULL)
-		(void) execute(psprintf("ALTER TABLE %s %s", etl_undo_table_name(task_id), actions), SPI_OK_UTILITY);
-}
-
 /* etl_undo_table_create makes it with an index by run. */
 void
 etl_undo_table_create(int64 task_id, const char *columns, Oid role)
 {
 	char *name = etl_undo_table_name(task_id);
 
-	(void) execute(psprintf("CREATE TABLE %s (_etl_run bigint NOT NULL, _etl_task_run bigint NOT NULL,"
-							" _etl_image \"char\" NOT NULL, _etl_hash bigint%s)",
-							name, columns),
-				   SPI_OK_UTILITY);
-	omit_statistics(task_id);
-	(void) execute(psprintf("CREATE INDEX ON %s (_etl_run)", name), SPI_OK_UTILITY);
-	(void) execute(psprintf("COMMENT ON TABLE %s IS 'Rows that etl.rollback_run can put back; see etl.undo.'", name),
-				   SPI_OK_UTILITY);
-	(void) execute(psprintf("REVOKE ALL ON %s FROM PUBLIC", name), SPI_OK_UTILITY);
-	grant(name, role);
-	set_member(task_id, true);
+	(void) etl_own_table_execute(psprintf("CREATE TABLE %s (_etl_run bigint NOT NULL, _etl_task_run bigint NOT NULL,"
+										  " _etl_image \"char\" NOT NULL, _etl_hash bigint%s)",
+										  name, columns),
+								 SPI_OK_UTILITY);
+	etl_own_table_omit_statistics(find(task_id));
+	(void) etl_own_table_execute(psprintf("CREATE INDEX ON %s (_etl_run)", name), SPI_OK_UTILITY);
+	(void) etl_own_table_execute(
+		psprintf("COMMENT ON TABLE %s IS 'Rows that etl.rollback_run can put back; see etl.undo.'", name),
+		SPI_OK_UTILITY);
+	(void) etl_own_table_execute(psprintf("REVOKE ALL ON %s FROM PUBLIC", name), SPI_OK_UTILITY);
+	etl_own_table_grant(name, role);
+	etl_own_table_set_member(find(task_id), true);
 }
 
 /* strangers returns the roles, quoted, that have rights and are not the one named; NULL: none. */
@@ -184,11 +107,11 @@ etl_undo_table_grant(int64 task_id, Oid role)
 
 	if (others == NULL && pg_class_aclmask(find(task_id), role, wanted, ACLMASK_ALL) == wanted)
 		return;
-	set_member(task_id, false);
+	etl_own_table_set_member(find(task_id), false);
 	if (others != NULL)
-		(void) execute(psprintf("REVOKE ALL ON %s FROM %s", name, others), SPI_OK_UTILITY);
-	grant(name, role);
-	set_member(task_id, true);
+		(void) etl_own_table_execute(psprintf("REVOKE ALL ON %s FROM %s", name, others), SPI_OK_UTILITY);
+	etl_own_table_grant(name, role);
+	etl_own_table_set_member(find(task_id), true);
 }
 
 /* etl_undo_table_analyze is needed right after a run: without it, the planner takes the rows of a run for a few. */
@@ -196,7 +119,7 @@ void
 etl_undo_table_analyze(int64 task_id)
 {
 	if (OidIsValid(find(task_id)))
-		(void) execute(psprintf("ANALYZE %s", etl_undo_table_name(task_id)), SPI_OK_UTILITY);
+		(void) etl_own_table_execute(psprintf("ANALYZE %s", etl_undo_table_name(task_id)), SPI_OK_UTILITY);
 }
 
 /* etl_undo_table_try holds the lock until the end of the transaction. */
@@ -220,8 +143,8 @@ etl_undo_table_drop(int64 task_id)
 	LockRelationOid(table, AccessExclusiveLock);
 	if (find(task_id) != table)
 		return;
-	set_member(task_id, false);
-	(void) execute(psprintf("DROP TABLE %s", name), SPI_OK_UTILITY);
+	etl_own_table_set_member(find(task_id), false);
+	(void) etl_own_table_execute(psprintf("DROP TABLE %s", name), SPI_OK_UTILITY);
 }
 
 /* etl_undo_table_purge does not wait: the scheduler has other things to do. */
@@ -237,7 +160,7 @@ etl_undo_table_purge(int64 task_id, int64 run_id, uint64 *deleted)
 	if (!ConditionalLockRelationOid(table, RowExclusiveLock))
 		return false;
 	if (find(task_id) == table)
-		*deleted = execute(
+		*deleted = etl_own_table_execute(
 			psprintf("DELETE FROM %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %s WHERE _etl_run = " INT64_FORMAT
 					 " LIMIT " PORTION "))",
 					 name, name, run_id),

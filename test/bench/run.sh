@@ -172,6 +172,8 @@ part_star() {
 	star_merge
 	star_append
 	star_late
+}
+
 # scd2_changes ROUND puts 100,000 changes of a round, of keys in no order, into the raw table.
 scd2_changes() {
 	query -c "TRUNCATE src.customer" -c "INSERT INTO src.customer SELECT (n * 7919::bigint + $1) % 1000000 + 1, 'round $1 ' || n,
