@@ -13,7 +13,7 @@ CREATE TABLE etl.batch (
   loaded_at   timestamptz NOT NULL,
   backfill    boolean NOT NULL DEFAULT false
 );
-COMMENT ON TABLE etl.batch IS 'One row per batch appended to a raw table, committed together with its rows. Batches of one raw table commit in the order of their numbers.';
+COMMENT ON TABLE etl.batch IS 'One row per batch appended to a raw table, or changed in a table that others follow, committed together with its rows. Batches of one table commit in the order of their numbers.';
 COMMENT ON COLUMN etl.batch.batch_id IS 'Number of the batch: _etl_batch of its rows.';
 COMMENT ON COLUMN etl.batch.target IS 'Raw table, schema-qualified.';
 COMMENT ON COLUMN etl.batch.task_id IS 'Extract that wrote the batch.';
@@ -121,9 +121,9 @@ CREATE TABLE etl.consumed (
   updated_at timestamptz NOT NULL,
   PRIMARY KEY (task_id, input)
 );
-COMMENT ON TABLE etl.consumed IS 'Position of a load in each of its raw inputs: all batches up to and including batch_id are in the target.';
+COMMENT ON TABLE etl.consumed IS 'Position of a load or aggregate in each of its inputs: all batches up to and including batch_id are in the target.';
 COMMENT ON COLUMN etl.consumed.task_id IS 'The load.';
-COMMENT ON COLUMN etl.consumed.input IS 'Raw table, schema-qualified.';
+COMMENT ON COLUMN etl.consumed.input IS 'Raw table, or table that another task keeps, schema-qualified.';
 COMMENT ON COLUMN etl.consumed.batch_id IS 'Last batch that the load has taken.';
 COMMENT ON COLUMN etl.consumed.run_id IS 'Run that moved it last.';
 COMMENT ON COLUMN etl.consumed.updated_at IS 'When it moved last.';

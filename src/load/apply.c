@@ -183,6 +183,13 @@ is_in_key_order(const EtlPlan *plan)
 	return correlation != NULL && fabs(strtod(correlation, NULL)) > ORDERED_CORRELATION;
 }
 
+/* etl_apply_goes_by_key needs an index and the order. */
+bool
+etl_apply_goes_by_key(const EtlPlan *plan)
+{
+	return etl_target_has_unique_key(plan->target, &plan->task->key) && is_in_key_order(plan);
+}
+
 /*
  * join_target makes the table of changes. Where an index guards the key and the target lies in its order, hash joins are
  * off: the delta then stays the outer side of the join and in key order, so that the target's index is written in order.
@@ -195,7 +202,7 @@ join_target(Apply *apply)
 	char *statement;
 	int64 rows;
 
-	if (etl_target_has_unique_key(plan->target, &plan->task->key) && is_in_key_order(plan))
+	if (etl_apply_goes_by_key(plan))
 		set_local("enable_hashjoin", "off");
 	statement = etl_change_statement(&apply->change);
 	add_text(apply, statement);

@@ -14,4 +14,7 @@
  */
 extern void etl_apply_run(EtlDelta *delta);
 
+/* Whether the target is joined by its key, in key order: an index guards the key, and rows lie in its order. */
+extern bool etl_apply_goes_by_key(const EtlPlan *plan);
+
 #endif /* ETL_APPLY_H */

@@ -7,8 +7,10 @@
 #include "postgres.h"
 
 #include "catalog/spi.h"
+#include "load/apply.h"
 #include "load/change.h"
 #include "load/delta.h"
+#include "load/fresh.h"
 #include "load/increment.h"
 #include "load/history.h"
 #include "load/load.h"
@@ -143,6 +145,10 @@ add_keyed(List *lines, const EtlPlan *plan, EtlIncrementKind kind)
 	char op = plan->on_delete == ETL_ON_DELETE_MARK ? ETL_CHANGE_MARK : ETL_CHANGE_DELETE;
 	char *absent = psprintf("NOT EXISTS (SELECT 1 FROM %s AS d WHERE %s)", change.source, etl_change_match(plan));
 
+	lines = lappend(lines,
+					etl_apply_goes_by_key(plan)
+						? "-- The target lies in the order of its key: it is joined and written in that order."
+						: "-- The target is joined as the planner decides: no unique index, or rows in another order.");
 	if (etl_change_bound(plan, change.source, false) != NULL)
 		lines = lappend(lines, psprintf("-- A run also limits t.%s to the range that it has in the delta.",
 										etl_plan_key(plan, 0)->quoted));
@@ -173,6 +179,11 @@ add_statements(List *lines, const EtlPlan *plan, EtlIncrementKind kind)
 	EtlSource source = {.table = "pg_temp.etl_delta"};
 
 	lines = lappend(lines, "");
+	if (kind == ETL_INCREMENT_ROWS && etl_fresh_fits(plan))
+		lines = lappend(lines,
+						"-- When all new keys are above those of the target, the rows are inserted at once instead:");
+	if (kind == ETL_INCREMENT_ROWS && etl_fresh_fits(plan))
+		lines = lappend(lines, psprintf("-- INSERT INTO %s SELECT the rows above.", plan->target_name));
 	if (plan->n_key > 0)
 		return add_keyed(lines, plan, kind);
 	if (plan->mode == ETL_MODE_REPLACE)

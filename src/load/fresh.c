@@ -47,23 +47,28 @@ key_column(const EtlPlan *plan, const EtlInput *input)
 	return InvalidAttrNumber;
 }
 
-/* etl_fresh_may looks at the plan only. */
+/* etl_fresh_fits looks at the plan only. */
 bool
-etl_fresh_may(const EtlDelta *delta, const EtlIncrement *increment)
+etl_fresh_fits(const EtlPlan *plan)
 {
-	const EtlPlan *plan = delta->plan;
 	const EtlInput *input = plan->compile->single;
 	EtlColumn *column;
 
-	if (plan->n_key == 0 || increment->kind != ETL_INCREMENT_ROWS || increment->n_new != 1 || input == NULL ||
-		list_length(plan->compile->drivers) != 1 || delta->gone != NULL || delta->knows_late ||
-		delta->images_are_needed || plan->n_dimensions > 0 || plan->mode == ETL_MODE_REPLACE ||
-		plan->mode == ETL_MODE_SCD2)
+	if (plan->n_key == 0 || input == NULL || list_length(plan->compile->drivers) != 1 || plan->n_dimensions > 0 ||
+		plan->mode == ETL_MODE_REPLACE || plan->mode == ETL_MODE_SCD2 || plan->task->keep_undo != NULL)
 		return false;
 	column = etl_plan_key(plan, 0);
 	return etl_plan_is_same_type(column) && column->collation == column->target_collation &&
 		   etl_change_bound(plan, "x", false) != NULL && etl_target_leads_index(plan->target, column->name) &&
 		   key_column(plan, input) != InvalidAttrNumber;
+}
+
+/* etl_fresh_may looks at this run. */
+bool
+etl_fresh_may(const EtlDelta *delta, const EtlIncrement *increment)
+{
+	return increment->kind == ETL_INCREMENT_ROWS && increment->n_new == 1 && delta->gone == NULL &&
+		   !delta->knows_late && !delta->images_are_needed && etl_fresh_fits(delta->plan);
 }
 
 /* lowest_key returns the lowest key of the new batches as a literal, or NULL. */

@@ -8,7 +8,10 @@
 
 #include "load/increment.h"
 
-/* Whether the short way may be tried: the key is one of a single raw input, and nobody asks for what changes. */
+/* Whether the short way may be open to a load: its key is a column of a single raw input. */
+extern bool etl_fresh_fits(const EtlPlan *plan);
+
+/* Whether it may be tried in this run: nobody asks for what changes, and no row is late or deleted. */
 extern bool etl_fresh_may(const EtlDelta *delta, const EtlIncrement *increment);
 
 /* Goes it. False: keys of the target are in the way, or a row was refused; nothing was written. */
