@@ -50,8 +50,15 @@ count_late(const EtlHistoryRun *run)
 	const char *time = etl_history_time(run->plan);
 	int64 n = 0;
 
-	if (time == NULL || run->is_rebuild)
+	if (time == NULL || run->is_rebuild ||
+		/* Mostly all versions are later than all that is there. */
+		!etl_sql_int64(
+			psprintf("SELECT 1 WHERE (SELECT pg_catalog.min(%s) FROM %s)%s < (SELECT pg_catalog.max(" ETL_VALID_FROM
+					 ") FROM %s)",
+					 time, run->table.versions, etl_history_cast(run->plan), run->table.old),
+			&n))
 		return 0;
+	n = 0;
 	(void) etl_sql_int64(
 		psprintf("SELECT pg_catalog.count(*) FROM %s AS v JOIN %s AS k ON %s WHERE EXISTS (SELECT 1 FROM"
 				 " %s AS o WHERE o._etl_k = k._etl_k AND o." ETL_VALID_FROM " > v.%s%s)",
