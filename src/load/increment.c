@@ -235,7 +235,6 @@ rows_query(EtlIncrement *increment)
 			appendStringInfo(&sql, "%s(%s)", sql.len > 0 ? "\nUNION ALL\n" : "", branch(increment, compile, i));
 		else
 			return branch(increment, compile, i);
-		plan->compile->n_sequence = compile->n_sequence;
 		left--;
 	}
 	return sql.data;

@@ -53,6 +53,20 @@ SELECT CASE kind WHEN 'aggregate' THEN etl.add_aggregate('inc', name, target => 
                  ELSE etl.add_load('inc', name, target => 'inc.' || name, key => key, on_delete => kind, query => query) END
 FROM inc.follower;
 
+-- Two raw inputs: every version of one with every version of the other, the latest counts. And new rows only.
+SELECT etl.add_load('inc', 'of_raw', target => 'inc.of_raw', key => '{id}', order_by => 'at, a_at, b_at',
+                    query => 'SELECT a.id, a.v, b.w, greatest(a.updated_at, b.updated_at) AS at, a.updated_at AS a_at, b.updated_at AS b_at'
+                             ' FROM inc.raw_a AS a JOIN inc.raw_b AS b ON b.id = a.b_id');
+SELECT etl.add_load('inc', 'pairs', target => 'inc.pairs', mode => 'append',
+                    query => 'SELECT a.id AS a, a.updated_at AS a_at, b.id AS b, b.updated_at AS b_at FROM inc.raw_a AS a JOIN inc.raw_b AS b'
+                             ' ON b.id = a.b_id');
+INSERT INTO inc.follower VALUES
+  ('of_raw', '{id}', 'none', $$SELECT DISTINCT ON (a.id) a.id, a.v, b.w, greatest(a.updated_at, b.updated_at) AS at, a.updated_at AS a_at,
+     b.updated_at AS b_at FROM inc.raw_a AS a JOIN inc.raw_b AS b ON b.id = a.b_id WHERE a._etl_op = 'u' AND b._etl_op = 'u'
+     ORDER BY a.id, at DESC, a_at DESC, b_at DESC$$),
+  ('pairs', '{}', 'none', $$SELECT a.id AS a, a.updated_at AS a_at, b.id AS b, b.updated_at AS b_at FROM inc.raw_a AS a JOIN inc.raw_b AS b
+     ON b.id = a.b_id WHERE a._etl_op = 'u' AND b._etl_op = 'u'$$);
+
 CREATE FUNCTION pg_temp.stir(p_seed float, p_n int) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   i int;
@@ -88,7 +102,7 @@ BEGIN
     EXECUTE format('SELECT EXISTS (SELECT * FROM (%1$s) AS q EXCEPT ALL SELECT * FROM inc.%2$I)'
                    ' OR EXISTS (SELECT * FROM inc.%2$I EXCEPT ALL SELECT * FROM (%1$s) AS q)',
                    format('SELECT * FROM (%s) AS w WHERE NOT (w.*) IS DISTINCT FROM (w.*) AND %s', f.query,
-                          (SELECT string_agg(format('w.%I IS NOT NULL', k), ' AND ') FROM unnest(f.key) AS k)), f.name)
+                          (SELECT coalesce(string_agg(format('w.%I IS NOT NULL', k), ' AND '), 'true') FROM unnest(f.key) AS k)), f.name)
     INTO different;
     IF different THEN
       result := result || f.name || ' ';
