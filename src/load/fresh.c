@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/spi.h"
+#include "fault.h"
 #include "load/bisect.h"
 #include "load/carry.h"
 #include "load/change.h"
@@ -125,8 +126,10 @@ etl_fresh_run(EtlDelta *delta, const EtlIncrement *increment)
 			&found))
 		return false;
 	fresh.statement = etl_delta_statement(plan, delta->query, plan->target_name);
+	ETL_FAULT("before_merge");
 	if (etl_bisect_try(insert, &fresh) != NULL)
 		return false;
+	ETL_FAULT("after_merge");
 	delta->rows = fresh.result.inserted;
 	delta->attempt->counts.inserted += fresh.result.inserted;
 	caller = MemoryContextSwitchTo(delta->attempt->context);

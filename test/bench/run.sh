@@ -122,7 +122,8 @@ star_merge() {
 		ours+=("$(task_seconds load fact)")
 		line "  aggregate after it, seconds" "$(task_seconds load daily)" ""
 		written=$(query -c "SELECT pg_stat_force_next_flush(); SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'fact'" | tail -n 1)
-		seconds_of "SELECT etl.run_pipeline('load', tasks => '{fact}', full_refresh => true)" >/dev/null
+		query -c "DELETE FROM etl.consumed USING etl.task AS t WHERE t.task_id = consumed.task_id AND t.name = 'fact'" >/dev/null
+		seconds_of "SELECT etl.run_pipeline('load', tasks => '{fact}')" >/dev/null
 		again_ours+=("$(task_seconds load fact)")
 		written=$(($(query -c "SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relname = 'fact'") - written))
 		query -c "SELECT etl.drop_pipeline('load')" -c "DROP TABLE dw.fact, dw.daily" >/dev/null

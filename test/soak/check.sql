@@ -24,14 +24,15 @@ SELECT pg_temp.differ('payments', 'SELECT id, amount, version FROM dw.payments',
 SELECT pg_temp.differ('versions of orders in raw', 'SELECT id, updated_at, _etl_extra FROM raw.orders', 'SELECT DISTINCT id, updated_at, _etl_extra FROM raw.orders');
 SELECT pg_temp.differ('versions of payments in raw', 'SELECT id, version FROM raw.payments', 'SELECT DISTINCT id, version FROM raw.payments');
 
-SELECT pg_temp.differ('the ledger of batches', 'SELECT batch_id, row_count FROM etl.batch',
+SELECT pg_temp.differ('the ledger of batches', $$SELECT batch_id, row_count FROM etl.batch WHERE target LIKE 'raw.%'$$,
   'SELECT _etl_batch, count(*) FROM (SELECT _etl_batch FROM raw.orders UNION ALL SELECT _etl_batch FROM raw.events
    UNION ALL SELECT _etl_batch FROM raw.payments) AS r GROUP BY 1');
 SELECT pg_temp.differ('rows that extracts say they stored', $$SELECT task_run_id, rows_inserted FROM etl.task_run WHERE kind = 'extract' AND rows_inserted > 0$$,
-  'SELECT task_run_id, sum(row_count)::bigint FROM etl.batch GROUP BY 1');
+  $$SELECT task_run_id, sum(row_count)::bigint FROM etl.batch WHERE target LIKE 'raw.%' GROUP BY 1$$);
 SELECT pg_temp.differ('rows that loads say they stored', $$SELECT task, sum(rows_inserted)::bigint FROM etl.task_run WHERE task IN ('load orders', 'append events', 'load payments') GROUP BY 1$$,
   $$SELECT 'load orders', count(*) FROM dw.orders UNION ALL SELECT 'append events', count(*) FROM dw.events UNION ALL SELECT 'load payments', count(*) FROM dw.payments$$);
-SELECT pg_temp.differ('positions of loads', 'SELECT input, batch_id FROM etl.consumed', 'SELECT target, max(batch_id) FROM etl.batch GROUP BY 1');
+SELECT pg_temp.differ('positions of loads', $$SELECT input, batch_id FROM etl.consumed WHERE input LIKE 'raw.%'$$,
+  $$SELECT target, max(batch_id) FROM etl.batch WHERE target LIKE 'raw.%' GROUP BY 1$$);
 
 -- Every scheduled time of a pipeline that catches up has one run, and that succeeded; all have one at most.
 SELECT pg_temp.differ('scheduled times of ' || p.name,
