@@ -141,19 +141,31 @@ make(const EtlTask *task, const char *input, const char *form, const char *defin
 	return log;
 }
 
-/* etl_change_log_ensure compares the definition as text, with the owner in it: he has rights on the table. */
+/* definition_text is compared as text, with the owner in it: he has rights on the table. */
+static char *
+definition_text(const char *definition)
+{
+	return psprintf("%s for %s", definition, GetUserNameFromId(GetUserId(), false));
+}
+
+/* etl_change_log_find makes nothing. */
+EtlChangeLog *
+etl_change_log_find(const EtlTask *task, const char *input, bool is_keys, const char *definition)
+{
+	return find(task, input, is_keys ? "keys" : "rows", definition_text(definition));
+}
+
+/* etl_change_log_ensure makes a log anew when it has another form or other columns. */
 EtlChangeLog *
 etl_change_log_ensure(const EtlTask *task, const char *input, bool is_keys, const char *definition, bool *was_made)
 {
-	const char *form = is_keys ? "keys" : "rows";
-	char *text = psprintf("%s for %s", definition, GetUserNameFromId(GetUserId(), false));
-	EtlChangeLog *log = find(task, input, form, text);
+	EtlChangeLog *log = etl_change_log_find(task, input, is_keys, definition);
 
 	*was_made = log == NULL;
 	if (log != NULL)
 		return log;
 	drop("l.task_id = $1 AND l.input = $2", task->task_id, input);
-	return make(task, input, form, text, definition);
+	return make(task, input, is_keys ? "keys" : "rows", definition_text(definition), definition);
 }
 
 /* etl_change_log_followers leaves those out who will evaluate everything anyway. */

@@ -26,6 +26,9 @@ typedef struct EtlFollower
 	EtlTask *task;
 } EtlFollower;
 
+/* The log of a task for an input with this definition and form; NULL: there is none. */
+extern EtlChangeLog *etl_change_log_find(const EtlTask *task, const char *input, bool is_keys, const char *definition);
+
 /* The log of a task for an input, made or made anew (was_made) when there is none with this definition and form. */
 extern EtlChangeLog *etl_change_log_ensure(const EtlTask *task, const char *input, bool is_keys, const char *definition,
 										   bool *was_made);

@@ -49,10 +49,9 @@ read_kept(EtlIncrement *increment, const EtlInput *input, EtlPosition *position,
 	char *definition = etl_kept_definition(plan, input, as_keys, follows_deletes(plan));
 	bool was_made = false;
 
-	if (is_dry && !position->is_known)
-		return;
-	position->log = etl_change_log_ensure(plan->task, input->name, as_keys, definition, &was_made);
-	if (was_made)
+	position->log = is_dry ? etl_change_log_find(plan->task, input->name, as_keys, definition)
+						   : etl_change_log_ensure(plan->task, input->name, as_keys, definition, &was_made);
+	if (was_made || position->log == NULL)
 		position->is_known = false;
 	if (!position->is_known)
 		return;
@@ -114,15 +113,16 @@ find_unknown(EtlIncrement *increment)
 static void
 lock_kept(const EtlPlan *plan)
 {
+	List *relations = NIL;
 	ListCell *cell;
 
 	foreach (cell, plan->compile->drivers)
-	{
-		const EtlInput *input = lfirst(cell);
-
-		if (input->is_kept)
-			etl_target_lock(input->relation);
-	}
+		if (((EtlInput *) lfirst(cell))->is_kept)
+			relations = list_append_unique_oid(relations, ((EtlInput *) lfirst(cell))->relation);
+	/* In one order, so that two of them do not wait for each other. */
+	list_sort(relations, list_oid_cmp);
+	foreach (cell, relations)
+		etl_target_lock(lfirst_oid(cell));
 }
 
 /* read_all reads all positions. */
