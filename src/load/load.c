@@ -72,17 +72,20 @@ note_result(EtlAttempt *attempt, const EtlIncrement *increment)
 static void
 note_nothing(EtlAttempt *attempt, const EtlIncrement *increment)
 {
+	StringInfoData inputs;
 	int i = 0;
 	ListCell *cell;
 
+	initStringInfo(&inputs);
 	foreach (cell, increment->plan->compile->inputs)
 	{
 		const EtlPosition *position = &increment->position[i++];
 
 		if (position->is_driver)
-			etl_attempt_note(attempt, "Nothing new in %s after batch " INT64_FORMAT ".",
+			appendStringInfo(&inputs, "%s%s after batch " INT64_FORMAT, inputs.len > 0 ? ", " : "",
 							 ((EtlInput *) lfirst(cell))->name, position->after);
 	}
+	etl_attempt_note(attempt, "Nothing new in %s.", inputs.data);
 }
 
 /* collect_touched fills the table of touched keys. Returns its name. */
