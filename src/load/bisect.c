@@ -29,9 +29,9 @@ is_row_error(const ErrorData *error)
 	return category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION;
 }
 
-/* etl_bisect_try does work in a subtransaction and returns the error of a row that undid it, or NULL. */
+/* etl_bisect_catch does work in a subtransaction. */
 ErrorData *
-etl_bisect_try(void (*work)(void *arg), void *arg)
+etl_bisect_catch(void (*work)(void *arg), void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -54,6 +54,17 @@ etl_bisect_try(void (*work)(void *arg), void *arg)
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
+	if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(error);
+	return error;
+}
+
+/* etl_bisect_try returns the errors of rows only. */
+ErrorData *
+etl_bisect_try(void (*work)(void *arg), void *arg)
+{
+	ErrorData *error = etl_bisect_catch(work, arg);
+
 	if (error != NULL && !is_row_error(error))
 		ReThrowError(error);
 	return error;

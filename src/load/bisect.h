@@ -21,4 +21,7 @@ extern void etl_bisect_run(const EtlBisect *bisect, int64 low, int64 high);
 /* Does work in a subtransaction. NULL: done. Else the error of class 22 or 23 that undid it; others are raised. */
 extern ErrorData *etl_bisect_try(void (*work)(void *arg), void *arg);
 
+/* The same for any error but a cancel, which goes on. */
+extern ErrorData *etl_bisect_catch(void (*work)(void *arg), void *arg);
+
 #endif /* ETL_BISECT_H */

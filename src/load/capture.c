@@ -5,13 +5,13 @@
 #include "postgres.h"
 
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/batch.h"
 #include "catalog/change_log.h"
 #include "catalog/namespace.h"
 #include "catalog/spi.h"
 #include "compat.h"
 #include "dag/statement.h"
+#include "load/bisect.h"
 #include "load/capture.h"
 #include "load/dml.h"
 #include "load/kept.h"
@@ -20,9 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 /* One task that follows. */
 typedef struct Follower
@@ -54,29 +52,8 @@ typedef struct Write
 static bool
 try(void (*work)(void *arg), void *arg)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
+	ErrorData *error = etl_bisect_catch(work, arg);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		work(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	if (error != NULL && ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		ReThrowError(error);
 	if (error != NULL)
 		ereport(LOG, (errcode(error->sqlerrcode),
 					  errmsg("etl_ext: a task that reads the target cannot be told of its changes: %s", error->message),
