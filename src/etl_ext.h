@@ -53,7 +53,7 @@ typedef struct EtlTask
 	EtlTaskKind kind;
 
 	/* extract */
-	char *source;
+	char *source; /* also check */
 	char *target; /* also load, aggregate and check */
 	char *cursor_column;
 	EtlNames primary_key;
@@ -76,7 +76,7 @@ typedef struct EtlTask
 	bool reconcile;
 
 	/* load, aggregate */
-	char *query;
+	char *query; /* also check */
 	EtlNames key;
 	char *mode;
 	char *order_by;
@@ -102,6 +102,22 @@ typedef struct EtlTask
 	char *warn;
 	char *fail;
 	char *gate;
+	EtlNames accepted_values;
+	char *min_value;
+	char *max_value;
+	char *pattern;
+	char *reference;
+	EtlNames reference_columns;
+	char *source_filter;
+	Jsonb *expected; /* {column: type} */
+	int history;	 /* 0: not given */
+	int min_history; /* 0: not given */
+	bool same_weekday;
+	int64 min_change;
+	char *action;	/* NULL or warn, fail, quarantine, gate */
+	char *stage; /* NULL or source, raw, before_commit, after_commit */
+	char *scope;	/* NULL or table, run */
+	int samples;	/* -1: not given, 5 */
 
 	/* all */
 	EtlNames depends_on; /* name == NULL: everything is inferred */

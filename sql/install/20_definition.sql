@@ -95,8 +95,24 @@ CREATE TABLE etl.task (
   late_policy   text CHECK (late_policy IN ('quarantine', 'reject', 'accept')),
   keep_undo     interval CHECK (keep_undo > interval '0'),
   command       text,
-  check_type    text CHECK (check_type IN ('row_count', 'row_count_variance', 'null_pct', 'freshness', 'duplicates', 'expression')),
+  check_type    text CHECK (check_type IN ('row_count', 'row_count_variance', 'null_pct', 'freshness', 'duplicates', 'unique', 'accepted_values', 'range', 'regex', 'relationship', 'schema', 'reconciliation', 'distribution', 'anomaly', 'expression', 'query')),
   expression    text,
+  accepted_values text[],
+  min_value     text,
+  max_value     text,
+  pattern       text,
+  reference     text,
+  reference_columns text[],
+  source_filter text,
+  expected      jsonb CHECK (jsonb_typeof(expected) = 'object'),
+  history       integer CHECK (history BETWEEN 1 AND 1000),
+  min_history   integer CHECK (min_history BETWEEN 1 AND 1000),
+  same_weekday  boolean,
+  min_change    bigint CHECK (min_change >= 0),
+  action        text CHECK (action IN ('warn', 'fail', 'quarantine', 'gate')),
+  stage         text CHECK (stage IN ('source', 'raw', 'before_commit', 'after_commit')),
+  scope         text CHECK (scope IN ('table', 'run')),
+  samples       integer CHECK (samples BETWEEN 0 AND 100),
   warn          text,
   fail          text,
   gate          text,
@@ -126,7 +142,7 @@ COMMENT ON COLUMN etl.task.task_id IS 'Key of the task.';
 COMMENT ON COLUMN etl.task.pipeline_id IS 'The pipeline that the task belongs to.';
 COMMENT ON COLUMN etl.task.name IS 'Name of the task, unique within its pipeline.';
 COMMENT ON COLUMN etl.task.kind IS 'extract, load, aggregate, sql or check.';
-COMMENT ON COLUMN etl.task.source IS 'extract: the foreign or local relation that is read.';
+COMMENT ON COLUMN etl.task.source IS 'extract: the foreign or local relation that is read. check of type reconciliation: the relation that the target is compared with.';
 COMMENT ON COLUMN etl.task.target IS 'The table that is written (extract, load, aggregate) or checked (check).';
 COMMENT ON COLUMN etl.task.cursor_column IS 'extract: column that grows with every change; only rows above the watermark are read. NULL: everything each time.';
 COMMENT ON COLUMN etl.task.primary_key IS 'extract: key of the source; lets a long extract be read in chunks.';
@@ -148,7 +164,7 @@ COMMENT ON COLUMN etl.task.max_delete_pct IS 'extract with deletes => compare: t
 COMMENT ON COLUMN etl.task.schema_drift IS 'extract: what becomes of a changed source: evolve, freeze or discard; NULL: evolve.';
 COMMENT ON COLUMN etl.task.reconcile IS 'extract: true: count and key bounds of each chunk are compared with the source; NULL: false.';
 COMMENT ON COLUMN etl.task.on_delete IS 'load: what becomes of rows that the source has deleted: ignore, delete or mark; NULL: ignore.';
-COMMENT ON COLUMN etl.task.query IS 'load and aggregate: the SELECT as its author wrote it.';
+COMMENT ON COLUMN etl.task.query IS 'load and aggregate: the SELECT as its author wrote it. check of type query: a SELECT of the rows at fault.';
 COMMENT ON COLUMN etl.task.key IS 'load and aggregate: columns that identify a row of the target.';
 COMMENT ON COLUMN etl.task.mode IS 'load: merge, append, insert_only, replace or scd2.';
 COMMENT ON COLUMN etl.task.order_by IS 'load: output columns that say which of several versions of a key is the latest.';
@@ -164,8 +180,24 @@ COMMENT ON COLUMN etl.task.late_window IS 'load and aggregate: how old, before t
 COMMENT ON COLUMN etl.task.late_policy IS 'load: what becomes of a fact that is older: quarantine, reject or accept; NULL: quarantine.';
 COMMENT ON COLUMN etl.task.keep_undo IS 'load and aggregate: how long etl.rollback_run can take a run back; NULL: not at all.';
 COMMENT ON COLUMN etl.task.command IS 'sql: the statement or statements.';
-COMMENT ON COLUMN etl.task.check_type IS 'check: row_count, row_count_variance, null_pct, freshness, duplicates or expression.';
-COMMENT ON COLUMN etl.task.expression IS 'check of type expression: a condition that every row should meet.';
+COMMENT ON COLUMN etl.task.check_type IS 'check: row_count, row_count_variance, null_pct, freshness, duplicates, unique, accepted_values, range, regex, relationship, schema, reconciliation, distribution, anomaly, expression or query.';
+COMMENT ON COLUMN etl.task.expression IS 'check of type expression: a condition that every row should meet; anomaly and reconciliation: an aggregate over the rows, such as sum(amount); NULL: count(*).';
+COMMENT ON COLUMN etl.task.accepted_values IS 'check of type accepted_values: the values that a column may have.';
+COMMENT ON COLUMN etl.task.min_value IS 'check of type range: the least good value; NULL: no limit.';
+COMMENT ON COLUMN etl.task.max_value IS 'check of type range: the greatest good value; NULL: no limit.';
+COMMENT ON COLUMN etl.task.pattern IS 'check of type regex: regular expression that a value has to match.';
+COMMENT ON COLUMN etl.task.reference IS 'check of type relationship: the relation in which every value has to be.';
+COMMENT ON COLUMN etl.task.reference_columns IS 'check of type relationship: columns of reference, one for each of columns; NULL: those of the same name.';
+COMMENT ON COLUMN etl.task.source_filter IS 'check of type reconciliation: SQL condition on the rows of source.';
+COMMENT ON COLUMN etl.task.expected IS 'check of type schema: {column: type}; NULL: the columns that the target had at the evaluation before.';
+COMMENT ON COLUMN etl.task.history IS 'check that compares with earlier runs: how many of them; NULL: 7, of type anomaly 30.';
+COMMENT ON COLUMN etl.task.min_history IS 'check that compares with earlier runs: with fewer it is not evaluated; NULL: 1, of type anomaly 7.';
+COMMENT ON COLUMN etl.task.same_weekday IS 'check that compares with earlier runs: true: only with those of the same day of the week; NULL: false.';
+COMMENT ON COLUMN etl.task.min_change IS 'check of type row_count_variance: a change of at most so many rows is good, whatever its percentage; NULL: 0.';
+COMMENT ON COLUMN etl.task.action IS 'check: what becomes of a breach of fail: warn, fail, quarantine or gate; NULL: gate where gate is set, else fail.';
+COMMENT ON COLUMN etl.task.stage IS 'check: source (before the extract that it gates reads), raw (before the tasks that read target), before_commit (of the task that it gates) or after_commit; NULL: before_commit where gate is set, else after_commit.';
+COMMENT ON COLUMN etl.task.scope IS 'check: table (all rows) or run (of a raw table: the rows that this run brought); NULL: table, at stage raw run.';
+COMMENT ON COLUMN etl.task.samples IS 'check: how many rows at fault are kept with a result that is not good, 0 to 100; NULL: 5.';
 COMMENT ON COLUMN etl.task.warn IS 'check: threshold with its unit beyond which the check warns.';
 COMMENT ON COLUMN etl.task.fail IS 'check: threshold with its unit beyond which the check fails.';
 COMMENT ON COLUMN etl.task.gate IS 'check: name of the task before whose commit the check runs; NULL: a step of its own.';

@@ -54,12 +54,17 @@ CREATE FUNCTION etl.add_check(
   pipeline text, name text, target text, type text, columns text[] DEFAULT NULL,
   expression text DEFAULT NULL, filter text DEFAULT NULL,
   warn text DEFAULT NULL, fail text DEFAULT NULL, gate text DEFAULT NULL,
+  accepted_values text[] DEFAULT NULL, min_value text DEFAULT NULL, max_value text DEFAULT NULL, pattern text DEFAULT NULL,
+  reference text DEFAULT NULL, reference_columns text[] DEFAULT NULL, source text DEFAULT NULL, source_filter text DEFAULT NULL,
+  expected jsonb DEFAULT NULL, history integer DEFAULT NULL, min_history integer DEFAULT NULL, same_weekday boolean DEFAULT NULL,
+  min_change bigint DEFAULT NULL, action text DEFAULT NULL, stage text DEFAULT NULL, scope text DEFAULT NULL, samples integer DEFAULT NULL,
+  query text DEFAULT NULL,
   depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL, timeout interval DEFAULT NULL,
   trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL)
 RETURNS bigint LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_add_check';
-COMMENT ON FUNCTION etl.add_check IS 'Adds a quality check of target. type: row_count, row_count_variance, null_pct, freshness, duplicates or expression. warn and fail are thresholds with their unit (''0'', ''5%'', ''2 h''). gate => task evaluates it before that task commits; a failed gate rolls the task back.';
+COMMENT ON FUNCTION etl.add_check IS 'Adds a quality check of target. type: row_count, row_count_variance, null_pct, freshness, duplicates, unique, accepted_values, range, regex, relationship, schema, reconciliation, distribution, anomaly, expression or query. warn and fail are thresholds with their unit (''0'', ''5%'', ''2 h''). gate => task evaluates it before that task commits; a failed gate rolls the task back. action: what becomes of a breach of fail: warn, fail, quarantine or gate. stage: source, raw, before_commit or after_commit. samples: rows at fault that are kept with a result.';
 
 CREATE FUNCTION etl.alter_task(
   pipeline text, name text,
@@ -76,7 +81,12 @@ CREATE FUNCTION etl.alter_task(
   event_time text DEFAULT NULL, late_window interval DEFAULT NULL, late_policy text DEFAULT NULL,
   incremental text DEFAULT NULL, read_window interval DEFAULT NULL, keep_undo interval DEFAULT NULL,
   command text DEFAULT NULL, type text DEFAULT NULL, expression text DEFAULT NULL, warn text DEFAULT NULL,
-  fail text DEFAULT NULL, gate text DEFAULT NULL, depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL,
+  fail text DEFAULT NULL, gate text DEFAULT NULL,
+  accepted_values text[] DEFAULT NULL, min_value text DEFAULT NULL, max_value text DEFAULT NULL, pattern text DEFAULT NULL,
+  reference text DEFAULT NULL, reference_columns text[] DEFAULT NULL, source_filter text DEFAULT NULL,
+  expected jsonb DEFAULT NULL, history integer DEFAULT NULL, min_history integer DEFAULT NULL, same_weekday boolean DEFAULT NULL,
+  min_change bigint DEFAULT NULL, action text DEFAULT NULL, stage text DEFAULT NULL, scope text DEFAULT NULL, samples integer DEFAULT NULL,
+  depends_on text[] DEFAULT NULL, retry_delays interval[] DEFAULT NULL,
   timeout interval DEFAULT NULL, trigger_rule text DEFAULT NULL, priority integer DEFAULT NULL, pool text DEFAULT NULL, pool_slots integer DEFAULT NULL,
   retry_on text[] DEFAULT NULL, owner text DEFAULT NULL,
   tags jsonb DEFAULT NULL, description text DEFAULT NULL, enabled boolean DEFAULT NULL,

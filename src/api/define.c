@@ -211,6 +211,15 @@ check_pool(const EtlTask *task)
 						errhint("Lower pool_slots, or enlarge the pool with etl.alter_pool.")));
 }
 
+/* check_range makes sure that a number is in a range; the first value means that it was not given. */
+static void
+check_range(const char *option, int value, int none, int most)
+{
+	if (value < none || value > most)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s is out of range", option),
+						errdetail("It is %d.", value), errhint("It must be between %d and %d.", none + 1, most)));
+}
+
 /* check_common checks the options that every kind of task has. */
 static void
 check_common(const EtlTask *task)
@@ -218,6 +227,9 @@ check_common(const EtlTask *task)
 	static const char *const rules[] = {"all_success", "all_done", "one_failed", "none_failed", "always", NULL};
 	static const char *const failures[] = {"fail", "use_last", NULL};
 	static const char *const incrementals[] = {"auto", "required", "full", NULL};
+	static const char *const actions[] = {"warn", "fail", "quarantine", "gate", NULL};
+	static const char *const stages[] = {"source", "raw", "before_commit", "after_commit", NULL};
+	static const char *const scopes[] = {"table", "run", NULL};
 	static const char *const late_policies[] = {"quarantine", "reject", "accept", NULL};
 
 	if (strlen(task->name) > 128)
@@ -232,6 +244,15 @@ check_common(const EtlTask *task)
 	check_interval("late_window", task->late_window, true, 36500);
 	check_interval("read_window", task->read_window, true, 36500);
 	check_interval("keep_undo", task->keep_undo, true, 3650);
+	if (task->action != NULL)
+		etl_define_choice("action", task->action, actions);
+	if (task->stage != NULL)
+		etl_define_choice("stage", task->stage, stages);
+	if (task->scope != NULL)
+		etl_define_choice("scope", task->scope, scopes);
+	check_range("history", task->history, 0, 1000);
+	check_range("min_history", task->min_history, 0, 1000);
+	check_range("samples", task->samples, -1, 100);
 	check_interval("timeout", task->timeout, true, 365);
 	check_interval("lag", task->lag, false, 3650);
 	if (task->n_retry_delays > MAX_RETRIES)
@@ -348,6 +369,8 @@ etl_define_task(const EtlPipeline *pipeline, EtlTask *task)
 	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
 	define_kind(task);
 	etl_define_return(&role);
+	if (task->kind == ETL_TASK_CHECK)
+		etl_check_place(task, &tasks);
 	if (task->reads.name == NULL)
 		task->reads.name = palloc(sizeof(char *));
 	if (task->writes.name == NULL)
@@ -365,6 +388,16 @@ overlap(const EtlNames *a, const EtlNames *b)
 	return false;
 }
 
+/* is_held_by says whether a task waits for a check of the raw table that it reads. */
+static bool
+is_held_by(const EtlTask *task, const EtlTask *check)
+{
+	EtlNames target = {1, &unconstify(EtlTask *, check)->target};
+
+	return task->kind != ETL_TASK_CHECK && check->kind == ETL_TASK_CHECK && check->gate == NULL &&
+		   etl_check_holds_readers(check) && overlap(&task->reads, &target);
+}
+
 /* add_edges adds the edges of one task: those that its author named, then those found by what it reads. */
 static void
 add_edges(EtlGraph *graph, const EtlTaskList *tasks, int node)
@@ -378,7 +411,7 @@ add_edges(EtlGraph *graph, const EtlTaskList *tasks, int node)
 			if (strcmp(tasks->task[i]->name, task->depends_on.name[j]) == 0)
 				etl_graph_add(graph, node, i, false);
 	for (int i = 0; i < tasks->n; i++)
-		if (i != node && overlap(&task->reads, &tasks->task[i]->writes))
+		if (i != node && (overlap(&task->reads, &tasks->task[i]->writes) || is_held_by(task, tasks->task[i])))
 			etl_graph_add(graph, node, i, true);
 }
 

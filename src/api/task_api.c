@@ -28,8 +28,8 @@ PG_FUNCTION_INFO_V1(etl_drop_task);
 typedef struct Option
 {
 	const char *name;
-	int kinds;	   /* bits of EtlTaskKind */
-	bool required; /* cannot be reset */
+	int kinds;	  /* bits of EtlTaskKind */
+	int required; /* those of them for which it has no default, so that it cannot be reset */
 } Option;
 
 #define EXTRACT (1 << ETL_TASK_EXTRACT)
@@ -40,62 +40,78 @@ typedef struct Option
 #define ALL (EXTRACT | LOAD | AGGREGATE | SQL | CHECK)
 
 static const Option options[] = {
-	{"source", EXTRACT, true},
-	{"target", EXTRACT | LOAD | AGGREGATE | CHECK, true},
-	{"cursor_column", EXTRACT, false},
-	{"primary_key", EXTRACT, false},
-	{"lag", EXTRACT, false},
-	{"filter", EXTRACT | CHECK, false},
-	{"columns", EXTRACT | CHECK, false},
-	{"chunk_rows", EXTRACT, false},
-	{"chunk_interval", EXTRACT, false},
-	{"slices", EXTRACT, false},
-	{"snapshot_group", EXTRACT, false},
-	{"reader", EXTRACT, false},
-	{"null_cursor", EXTRACT, false},
-	{"zero_dates", EXTRACT, false},
-	{"on_error", EXTRACT, false},
-	{"file_changed", EXTRACT, false},
-	{"deletes", EXTRACT, false},
-	{"delete_scope", EXTRACT, false},
-	{"max_delete_pct", EXTRACT, false},
-	{"schema_drift", EXTRACT, false},
-	{"reconcile", EXTRACT, false},
-	{"on_failure", EXTRACT, false},
-	{"query", LOAD | AGGREGATE, true},
-	{"key", LOAD | AGGREGATE, false},
-	{"mode", LOAD, false},
-	{"order_by", LOAD, false},
-	{"on_delete", LOAD, false},
-	{"update_columns", LOAD, false},
-	{"ignore_null_columns", LOAD, false},
-	{"track", LOAD, false},
-	{"surrogate_key", LOAD, false},
-	{"dimension_keys", LOAD, false},
-	{"incremental", LOAD | AGGREGATE, false},
-	{"read_window", LOAD, false},
-	{"event_time", LOAD | AGGREGATE, false},
-	{"late_window", LOAD | AGGREGATE, false},
-	{"late_policy", LOAD, false},
-	{"keep_undo", LOAD | AGGREGATE, false},
-	{"command", SQL, true},
-	{"type", CHECK, true},
-	{"expression", CHECK, false},
-	{"warn", CHECK, false},
-	{"fail", CHECK, false},
-	{"gate", CHECK, false},
-	{"depends_on", ALL, false},
-	{"retry_delays", ALL, false},
-	{"timeout", ALL, false},
-	{"trigger_rule", ALL, false},
-	{"priority", ALL, false},
-	{"pool", ALL, false},
-	{"pool_slots", ALL, false},
-	{"retry_on", ALL, false},
-	{"owner", ALL, false},
-	{"tags", ALL, false},
-	{"description", ALL, false},
-	{"enabled", ALL, false},
+	{"source", EXTRACT | CHECK, EXTRACT},
+	{"target", EXTRACT | LOAD | AGGREGATE | CHECK, EXTRACT | LOAD | AGGREGATE | CHECK},
+	{"cursor_column", EXTRACT, 0},
+	{"primary_key", EXTRACT, 0},
+	{"lag", EXTRACT, 0},
+	{"filter", EXTRACT | CHECK, 0},
+	{"columns", EXTRACT | CHECK, 0},
+	{"chunk_rows", EXTRACT, 0},
+	{"chunk_interval", EXTRACT, 0},
+	{"slices", EXTRACT, 0},
+	{"snapshot_group", EXTRACT, 0},
+	{"reader", EXTRACT, 0},
+	{"null_cursor", EXTRACT, 0},
+	{"zero_dates", EXTRACT, 0},
+	{"on_error", EXTRACT, 0},
+	{"file_changed", EXTRACT, 0},
+	{"deletes", EXTRACT, 0},
+	{"delete_scope", EXTRACT, 0},
+	{"max_delete_pct", EXTRACT, 0},
+	{"schema_drift", EXTRACT, 0},
+	{"reconcile", EXTRACT, 0},
+	{"on_failure", EXTRACT, 0},
+	{"query", LOAD | AGGREGATE | CHECK, LOAD | AGGREGATE},
+	{"key", LOAD | AGGREGATE, 0},
+	{"mode", LOAD, 0},
+	{"order_by", LOAD, 0},
+	{"on_delete", LOAD, 0},
+	{"update_columns", LOAD, 0},
+	{"ignore_null_columns", LOAD, 0},
+	{"track", LOAD, 0},
+	{"surrogate_key", LOAD, 0},
+	{"dimension_keys", LOAD, 0},
+	{"incremental", LOAD | AGGREGATE, 0},
+	{"read_window", LOAD, 0},
+	{"event_time", LOAD | AGGREGATE, 0},
+	{"late_window", LOAD | AGGREGATE, 0},
+	{"late_policy", LOAD, 0},
+	{"keep_undo", LOAD | AGGREGATE, 0},
+	{"command", SQL, SQL},
+	{"type", CHECK, CHECK},
+	{"expression", CHECK, 0},
+	{"warn", CHECK, 0},
+	{"fail", CHECK, 0},
+	{"gate", CHECK, 0},
+	{"accepted_values", CHECK, 0},
+	{"min_value", CHECK, 0},
+	{"max_value", CHECK, 0},
+	{"pattern", CHECK, 0},
+	{"reference", CHECK, 0},
+	{"reference_columns", CHECK, 0},
+	{"source_filter", CHECK, 0},
+	{"expected", CHECK, 0},
+	{"history", CHECK, 0},
+	{"min_history", CHECK, 0},
+	{"same_weekday", CHECK, 0},
+	{"min_change", CHECK, 0},
+	{"action", CHECK, 0},
+	{"stage", CHECK, 0},
+	{"scope", CHECK, 0},
+	{"samples", CHECK, 0},
+	{"depends_on", ALL, 0},
+	{"retry_delays", ALL, 0},
+	{"timeout", ALL, 0},
+	{"trigger_rule", ALL, 0},
+	{"priority", ALL, 0},
+	{"pool", ALL, 0},
+	{"pool_slots", ALL, 0},
+	{"retry_on", ALL, 0},
+	{"owner", ALL, 0},
+	{"tags", ALL, 0},
+	{"description", ALL, 0},
+	{"enabled", ALL, 0},
 };
 
 /* find_option returns the option of that name, or NULL. */
@@ -160,7 +176,7 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 
 	(void) etl_args_required(fcinfo, "name");
 	for (int i = 0; i < lengthof(options); i++)
-		if (options[i].required && (options[i].kinds & (1 << kind)) != 0)
+		if ((options[i].required & (1 << kind)) != 0)
 			(void) etl_args_required(fcinfo, options[i].name);
 	if (kind == ETL_TASK_EXTRACT)
 		check_chunk_rows(fcinfo);
@@ -232,7 +248,7 @@ check_applicable(FunctionCallInfo fcinfo, const EtlTask *task, const EtlNames *r
 	{
 		const Option *option = find_option(reset->name[i]);
 
-		if (option == NULL || option->required || (option->kinds & (1 << task->kind)) == 0)
+		if (option == NULL || (option->required & (1 << task->kind)) != 0 || (option->kinds & (1 << task->kind)) == 0)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("%s cannot be reset for task \"%s\"", reset->name[i], task->name),
 							errdetail("Its kind is %s, and only options that have a default can be reset.",
@@ -245,8 +261,8 @@ check_applicable(FunctionCallInfo fcinfo, const EtlTask *task, const EtlNames *r
 static bool
 changes_meaning(FunctionCallInfo fcinfo)
 {
-	static const char *const texts[] = {"source",  "target",	 "query", "dimension_keys",
-										"command", "expression", "filter"};
+	static const char *const texts[] = {"source",	  "target", "query",		 "dimension_keys", "command",
+										"expression", "filter", "source_filter", "reference"};
 	Datum value;
 
 	for (int i = 0; i < lengthof(texts); i++)

@@ -212,3 +212,27 @@ etl_batch_backfilled(const char *target, int64 first)
 	etl_catalog_end(&scope);
 	return result;
 }
+
+/* etl_batch_of_run returns '{}' when there are none. */
+char *
+etl_batch_of_run(const char *target, int64 run_id)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT coalesce(array_agg(batch_id ORDER BY batch_id), '{}')::text AS batches FROM etl.batch"
+			   " WHERE target = $1 AND run_id = CASE WHEN $2 <> 0 THEN $2 ELSE (SELECT max(run_id) FROM etl.batch"
+			   " WHERE target = $1) END",
+		.nargs = 2,
+		.argtype = {TEXTOID, INT8OID},
+	};
+	Datum value[2] = {CStringGetTextDatum(target), Int64GetDatum(run_id)};
+	EtlScope scope;
+	EtlRow row;
+	char *batches;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	batches = etl_row_text(&row, "batches");
+	etl_catalog_end(&scope);
+	return batches;
+}

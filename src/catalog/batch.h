@@ -62,4 +62,7 @@ extern char *etl_batch_backfilled(const char *target, int64 first);
 /* The first batch of a raw table that had rows, and when it was loaded; 0: there is none. */
 extern int64 etl_batch_first(const char *target, TimestampTz *loaded_at);
 
+/* The batches of target that a run brought (0: the last run that brought any), as text of a bigint[]. */
+extern char *etl_batch_of_run(const char *target, int64 run_id);
+
 #endif /* ETL_BATCH_H */

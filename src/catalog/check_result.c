@@ -19,25 +19,36 @@ etl_check_result_state(EtlCheckState state)
 	return name[state];
 }
 
+/* etl_check_result_begun: its name is filled in first. */
+bool
+etl_check_result_begun(const EtlCheckResult *result)
+{
+	return result->check_name != NULL;
+}
+
 /* etl_check_result_insert records a result. */
 void
 etl_check_result_insert(const EtlCheckResult *result)
 {
 	static EtlStatement statement = {
 		.sql = "INSERT INTO etl.check_result (pipeline_id, task_id, run_id, task_run_id, check_name, check_type,"
-			   " target, state, measured, baseline, unit, warn, fail, message, checked_at) VALUES ($1, $2, $3, $4, $5,"
-			   " $6, $7, $8, $9::numeric, $10::numeric, $11, $12, $13, $14, clock_timestamp())",
-		.nargs = 14,
+			   " target, state, measured, baseline, unit, warn, fail, message, details, samples, checked_at)"
+			   " VALUES ($1, $2, $3, $4, $5,"
+			   " $6, $7, $8, $9::numeric, $10::numeric, $11, $12, $13, $14, $15, $16,"
+			   " clock_timestamp())",
+		.nargs = 16,
 		.argtype = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-					TEXTOID, TEXTOID, TEXTOID},
+					TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID},
 	};
-	Datum value[14];
-	char null[15] = "              ";
+	Datum value[16];
+	char null[17] = "                ";
 
 	value[0] = Int64GetDatum(result->pipeline_id);
 	value[1] = Int64GetDatum(result->task_id);
 	value[2] = Int64GetDatum(result->run_id);
 	value[3] = Int64GetDatum(result->task_run_id);
+	null[2] = result->run_id == 0 ? 'n' : ' ';
+	null[3] = result->task_run_id == 0 ? 'n' : ' ';
 	value[4] = etl_arg_text(result->check_name, &null[4]);
 	value[5] = etl_arg_text(result->check_type, &null[5]);
 	value[6] = etl_arg_text(result->target, &null[6]);
@@ -48,35 +59,51 @@ etl_check_result_insert(const EtlCheckResult *result)
 	value[11] = etl_arg_text(result->warn, &null[11]);
 	value[12] = etl_arg_text(result->fail, &null[12]);
 	value[13] = CStringGetTextDatum(result->message ? result->message : "");
+	value[14] = etl_arg_pointer(result->details, &null[14]);
+	value[15] = etl_arg_pointer(result->samples, &null[15]);
 	(void) etl_catalog_call(&statement, value, null, SPI_OK_INSERT);
 }
 
-/* etl_check_result_baseline finds the value that a check measured last. */
-bool
-etl_check_result_baseline(int64 task_id, int64 before_run, bool accept_failed, int64 *measured)
+/*
+ * etl_check_result_history: what a gate measured counts when the attempt that it belongs to was committed. A check that is a
+ * step by itself has an attempt of its own, which fails with it.
+ */
+void
+etl_check_result_history(const EtlTask *task, int64 before_run, bool rolls_back, int limit, EtlHistory *history)
 {
 	static EtlStatement statement = {
-		.sql = "SELECT measured::bigint AS measured FROM etl.check_result"
-			   " WHERE task_id = $1 AND ($2 = 0 OR run_id < $2) AND measured IS NOT NULL"
-			   " AND (state IN ('pass', 'warn', 'not_evaluated') OR ($3 AND state = 'fail'))"
-			   " AND NOT EXISTS (SELECT FROM etl.run AS r WHERE r.run_id = check_result.run_id"
-			   " AND r.rolled_back_at IS NOT NULL)"
-			   " ORDER BY check_result_id DESC LIMIT 1",
-		.nargs = 3,
-		.argtype = {INT8OID, INT8OID, BOOLOID},
+		.sql = "SELECT c.measured::float8 AS measured, c.details FROM etl.check_result AS c"
+			   " JOIN etl.run AS r ON r.run_id = c.run_id JOIN etl.pipeline AS p ON p.pipeline_id = r.pipeline_id"
+			   " LEFT JOIN etl.task_run AS x ON x.task_run_id = c.task_run_id"
+			   " WHERE c.task_id = $1 AND ($2 = 0 OR c.run_id < $2) AND c.check_type = $3 AND c.target = $4"
+			   " AND CASE WHEN c.check_type IN ('distribution', 'schema') THEN c.details IS NOT NULL"
+			   "  ELSE c.measured IS NOT NULL END"
+			   " AND c.state <> 'error' AND r.rolled_back_at IS NULL AND r.backfill_id IS NULL"
+			   " AND (x.state IN ('success', 'warning') OR x.task_id = c.task_id AND NOT $7)"
+			   " AND NOT EXISTS (SELECT FROM etl.check_result AS l WHERE l.task_id = c.task_id"
+			   "  AND l.run_id = c.run_id AND l.check_result_id > c.check_result_id)"
+			   " AND (NOT $5 OR extract(isodow FROM r.logical_time AT TIME ZONE p.timezone) = extract(isodow FROM"
+			   "  coalesce((SELECT logical_time FROM etl.run WHERE run_id = $2), now()) AT TIME ZONE p.timezone))"
+			   " ORDER BY c.check_result_id DESC LIMIT $6",
+		.nargs = 7,
+		.argtype = {INT8OID, INT8OID, TEXTOID, TEXTOID, BOOLOID, INT4OID, BOOLOID},
 	};
-	Datum value[3] = {Int64GetDatum(task_id), Int64GetDatum(before_run), BoolGetDatum(accept_failed)};
+	Datum value[7] = {
+		Int64GetDatum(task->task_id),	   Int64GetDatum(before_run),		 CStringGetTextDatum(task->check_type),
+		CStringGetTextDatum(task->target), BoolGetDatum(task->same_weekday), Int32GetDatum(limit),
+		BoolGetDatum(rolls_back)};
 	EtlScope scope;
-	EtlRow row;
-	bool found;
 
 	etl_catalog_begin(&scope);
-	found = etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT) > 0;
-	if (found)
+	history->n = (int) etl_catalog_exec(&statement, value, NULL, SPI_OK_SELECT);
+	history->value = MemoryContextAlloc(scope.caller, sizeof(double) * Max(history->n, 1));
+	history->details = MemoryContextAlloc(scope.caller, sizeof(Jsonb *) * Max(history->n, 1));
+	for (int i = 0; i < history->n; i++)
 	{
-		row = etl_catalog_row(&scope, 0);
-		*measured = etl_row_int64(&row, "measured");
+		EtlRow row = etl_catalog_row(&scope, i);
+
+		history->value[i] = etl_row_isnull(&row, "measured") ? 0 : etl_row_double(&row, "measured");
+		history->details[i] = etl_row_jsonb(&row, "details");
 	}
 	etl_catalog_end(&scope);
-	return found;
 }

@@ -6,6 +6,7 @@
 #define ETL_CHECK_RESULT_H
 
 #include "etl_ext.h"
+#include "quality/history.h"
 
 typedef enum EtlCheckState
 {
@@ -34,24 +35,31 @@ typedef struct EtlCheckResult
 	EtlCheckState state;
 	const char *measured; /* number as text, or NULL */
 	const char *baseline; /* number as text, or NULL */
-	const char *unit;	  /* rows, percent or seconds */
+	const char *unit;	  /* rows, percent, seconds, columns, score or value */
 	const char *warn;	  /* thresholds that were applied, or NULL */
 	const char *fail;
 	const char *message; /* in words */
+	Jsonb *details;		 /* or NULL; see etl.check_result.details */
+	Jsonb *samples;		 /* or NULL; see etl.check_result.samples */
 	const char *sql;	 /* the statement that measured it */
 } EtlCheckResult;
 
 /* pass, warn, fail, error or not_evaluated. */
 extern const char *etl_check_result_state(EtlCheckState state);
 
+/* Whether an evaluation has begun, so that there is a result. */
+extern bool etl_check_result_begun(const EtlCheckResult *result);
+
 /* Records a result. */
 extern void etl_check_result_insert(const EtlCheckResult *result);
 
 /*
- * The value that the latest result before a run measured (before_run 0: of any run); false: there is none. Results that
- * only noted a first value count, those of a failed check only if accept_failed: behind a gate, the rows that failed were
- * rolled back.
+ * What a check measured in up to limit earlier runs, the latest first: the last result of each, also a failed one. Left out
+ * are runs that were rolled back, backfills, results without anything to compare with, and, of checks before a commit
+ * (rolls_back: it is one), what was measured in rows that were rolled back. before_run 0: the present. Where the check asks for it, only runs whose
+ * logical time has the same day of the week, in the pipeline's time zone.
  */
-extern bool etl_check_result_baseline(int64 task_id, int64 before_run, bool accept_failed, int64 *measured);
+extern void etl_check_result_history(const EtlTask *task, int64 before_run, bool rolls_back, int limit,
+									 EtlHistory *history);
 
 #endif /* ETL_CHECK_RESULT_H */

@@ -12,7 +12,7 @@
 #include "etl_ext.h"
 #include "executor/spi.h"
 
-#define ETL_MAX_ARGS 72
+#define ETL_MAX_ARGS 88
 
 /* A prepared catalog statement: declare it static, with sql, nargs and argtype filled in. */
 typedef struct EtlStatement

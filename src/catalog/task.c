@@ -114,6 +114,22 @@ etl_task_read(const EtlRow *row)
 	task->warn = etl_row_text(row, "warn");
 	task->fail = etl_row_text(row, "fail");
 	task->gate = etl_row_text(row, "gate");
+	task->accepted_values = etl_row_names(row, "accepted_values");
+	task->min_value = etl_row_text(row, "min_value");
+	task->max_value = etl_row_text(row, "max_value");
+	task->pattern = etl_row_text(row, "pattern");
+	task->reference = etl_row_text(row, "reference");
+	task->reference_columns = etl_row_names(row, "reference_columns");
+	task->source_filter = etl_row_text(row, "source_filter");
+	task->expected = etl_row_jsonb(row, "expected");
+	task->history = etl_row_int32(row, "history");
+	task->min_history = etl_row_int32(row, "min_history");
+	task->same_weekday = etl_row_bool(row, "same_weekday");
+	task->min_change = etl_row_int64(row, "min_change");
+	task->action = etl_row_text(row, "action");
+	task->stage = etl_row_text(row, "stage");
+	task->scope = etl_row_text(row, "scope");
+	task->samples = etl_row_int32(row, "samples");
 	task->depends_on = etl_row_names(row, "depends_on");
 	read_delays(row, task);
 	task->retry_on = etl_row_names(row, "retry_on");
@@ -242,7 +258,7 @@ delays_argument(const EtlTask *task, char *null)
 		construct_array(element, task->n_retry_delays, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE));
 }
 
-#define N_TASK_ARGUMENTS 63
+#define N_TASK_ARGUMENTS 79
 #define TASK_COLUMN_NAMES                                                                                              \
 	"name, kind, source, target, cursor_column, primary_key, lag, filter, columns, chunk_rows, query, key, mode, "     \
 	"order_by, command, check_type, expression, warn, fail, gate, depends_on, retry_delays, timeout, trigger_rule, "   \
@@ -250,11 +266,14 @@ delays_argument(const EtlTask *task, char *null)
 	"pool_slots, "                                                                                                     \
 	"chunk_interval, slices, snapshot_group, reader, null_cursor, zero_dates, deletes, delete_scope, max_delete_pct, " \
 	"schema_drift, reconcile, on_delete, on_error, file_changed, update_columns, ignore_null_columns, track, "         \
-	"surrogate_key, dimension_keys, incremental, read_window, event_time, late_window, late_policy, keep_undo"
+	"surrogate_key, dimension_keys, incremental, read_window, event_time, late_window, late_policy, keep_undo, "       \
+	"accepted_values, min_value, max_value, pattern, reference, reference_columns, source_filter, expected, history, " \
+	"min_history, same_weekday, min_change, action, stage, scope, samples"
 #define TASK_PARAMETERS                                                                                                \
 	"$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, "  \
 	"$25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45, $46, "   \
-	"$47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61"
+	"$47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61, $62, $63, $64, $65, $66, $67, $68, "   \
+	"$69, $70, $71, $72, $73, $74, $75, $76, $77"
 #define TASK_TYPES                                                                                                     \
 	{                                                                                                                  \
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, INTERVALOID, TEXTOID, TEXTARRAYOID, INT4OID,        \
@@ -263,7 +282,9 @@ delays_argument(const EtlTask *task, char *null)
 			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, TEXTOID, INT4OID, INTERVALOID, INT4OID,        \
 			TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID, TEXTOID, BOOLOID, TEXTOID, TEXTOID,       \
 			TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID, JSONBOID, TEXTOID, INTERVALOID, TEXTOID,       \
-			INTERVALOID, TEXTOID, INTERVALOID, INT8OID, INT8OID                                                        \
+			INTERVALOID, TEXTOID, INTERVALOID, TEXTARRAYOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID,         \
+			TEXTOID, JSONBOID, INT4OID, INT4OID, BOOLOID, INT8OID, TEXTOID, TEXTOID, TEXTOID, INT4OID, INT8OID,        \
+			INT8OID                                                                                                    \
 	}
 
 /* task_arguments fills the arguments that INSERT and UPDATE share. */
@@ -338,6 +359,22 @@ task_arguments(const EtlTask *task, Datum *value, char *null)
 	POINTER(late_window);
 	TEXT(late_policy);
 	POINTER(keep_undo);
+	NAMES(accepted_values);
+	TEXT(min_value);
+	TEXT(max_value);
+	TEXT(pattern);
+	TEXT(reference);
+	NAMES(reference_columns);
+	TEXT(source_filter);
+	POINTER(expected);
+	SCALAR(Int32GetDatum(task->history), task->history == 0);
+	SCALAR(Int32GetDatum(task->min_history), task->min_history == 0);
+	SCALAR(BoolGetDatum(task->same_weekday), !task->same_weekday);
+	SCALAR(Int64GetDatum(task->min_change), task->min_change == 0);
+	TEXT(action);
+	TEXT(stage);
+	TEXT(scope);
+	SCALAR(Int32GetDatum(task->samples), task->samples < 0);
 	SCALAR(Int64GetDatum(task->pipeline_id), false);
 	SCALAR(Int64GetDatum(task->task_id), false);
 #undef TEXT
@@ -352,8 +389,8 @@ int64
 etl_task_insert(const EtlTask *task)
 {
 	static EtlStatement insert = {"INSERT INTO etl.task (" TASK_COLUMN_NAMES ", pipeline_id) SELECT " TASK_PARAMETERS
-								  ", $62 "
-								  "WHERE $63 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
+								  ", $78 "
+								  "WHERE $79 IS NOT NULL ON CONFLICT (pipeline_id, name) DO NOTHING RETURNING task_id",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	EtlScope scope;
 	EtlRow row;
@@ -379,8 +416,8 @@ void
 etl_task_update(const EtlTask *task)
 {
 	static EtlStatement update = {"UPDATE etl.task SET (" TASK_COLUMN_NAMES
-								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $62, now()) "
-								  "WHERE task_id = $63",
+								  ", pipeline_id, updated_at) = ROW(" TASK_PARAMETERS ", $78, now()) "
+								  "WHERE task_id = $79",
 								  N_TASK_ARGUMENTS, TASK_TYPES};
 	Datum value[N_TASK_ARGUMENTS];
 	char null[N_TASK_ARGUMENTS];
@@ -413,6 +450,31 @@ etl_task_forget_progress(int64 task_id)
 	etl_consumed_forget(task_id);
 	etl_file_ledger_delete(task_id);
 	etl_http_progress_delete(task_id);
+}
+
+/* etl_task_writer returns the first task that keeps a table; NULL: there is none. */
+EtlTask *
+etl_task_writer(const char *target)
+{
+	static EtlStatement statement = {
+		.sql = "SELECT " ETL_TASK_COLUMNS " FROM etl.task AS r WHERE r.target = $1"
+			   " AND r.kind IN ('extract', 'load', 'aggregate') ORDER BY r.task_id LIMIT 1",
+		.nargs = 1,
+		.argtype = {TEXTOID},
+	};
+	Datum value = CStringGetTextDatum(target);
+	EtlScope scope;
+	EtlTask *task = NULL;
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&statement, &value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		task = etl_task_read(&row);
+	}
+	etl_catalog_end(&scope);
+	return task;
 }
 
 /* etl_task_other_writer names another task that writes a table, for people; NULL: there is none. */

@@ -23,6 +23,7 @@ extern void etl_task_update(const EtlTask *task);
 extern void etl_task_delete(int64 task_id);
 extern void etl_task_forget_progress(int64 task_id);
 extern bool etl_task_kept_key(const char *target, const EtlTask *reader, EtlNames *key);
+extern EtlTask *etl_task_writer(const char *target);
 extern char *etl_task_other_writer(int64 task_id, const char *target);
 extern EtlNames etl_task_load_key(const char *target, char **surrogate_key);
 extern EtlNames etl_task_raw_key(const char *target);
@@ -39,6 +40,10 @@ extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, 
 	"r.surrogate_key, r.dimension_keys, r.incremental, r.read_window, r.event_time, r.late_window, r.late_policy, "    \
 	"r.keep_undo, r.query, r.key, r.mode, r.order_by, r.command, "                                                     \
 	"r.check_type, r.expression, r.warn, "                                                                             \
+	"r.accepted_values, r.min_value, r.max_value, r.pattern, r.reference, r.reference_columns, r.source_filter, "      \
+	"r.expected, coalesce(r.history, 0) AS history, coalesce(r.min_history, 0) AS min_history, "                       \
+	"coalesce(r.same_weekday, false) AS same_weekday, coalesce(r.min_change, 0) AS min_change, r.action, r.stage, " \
+	"r.scope, coalesce(r.samples, -1) AS samples, "                                                                    \
 	"r.fail, r.gate, r.depends_on, r.retry_delays, r.retry_on, coalesce(r.on_failure, 'fail') AS on_failure, "         \
 	"r.timeout, coalesce(r.trigger_rule, 'all_success') AS "                                                           \
 	"trigger_rule, "                                                                                                   \

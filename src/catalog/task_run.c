@@ -280,6 +280,36 @@ etl_task_run_task(int64 task_run_id, int64 *run_id)
 	return task;
 }
 
+/* etl_task_run_ready_checks lists the checks of a table that are ready in a run, by task, with the numbers of their attempts. */
+EtlTaskList
+etl_task_run_ready_checks(int64 run_id, const char *target, int64 **task_run_id)
+{
+	static EtlStatement list = {
+		"SELECT y.task_run_id, " ETL_TASK_COLUMNS " FROM etl.run AS x JOIN etl.task_run AS y ON y.run_id = x.run_id, "
+		"jsonb_array_elements(x.definition->'task') AS e, "
+		"LATERAL jsonb_populate_record(NULL::etl.task, "
+		"  CASE WHEN to_regrole(e->>'owner') IS NULL THEN e - 'owner' ELSE e END) AS r "
+		"WHERE x.run_id = $1 AND x.cancel_requested_at IS NULL AND y.kind = 'check' AND y.state = 'ready' "
+		"AND (e->>'task_id')::bigint = y.task_id AND e->>'target' = $2 ORDER BY r.task_id",
+		2,
+		{INT8OID, TEXTOID}};
+	EtlScope scope;
+	EtlTaskList tasks;
+	Datum value[2] = {Int64GetDatum(run_id), CStringGetTextDatum(target)};
+
+	etl_catalog_begin(&scope);
+	tasks = etl_task_read_all(&scope, etl_catalog_exec(&list, value, NULL, SPI_OK_SELECT));
+	*task_run_id = MemoryContextAlloc(scope.caller, sizeof(int64) * Max(tasks.n, 1));
+	for (int i = 0; i < tasks.n; i++)
+	{
+		EtlRow row = etl_catalog_row(&scope, i);
+
+		(*task_run_id)[i] = etl_row_int64(&row, "task_run_id");
+	}
+	etl_catalog_end(&scope);
+	return tasks;
+}
+
 /* etl_task_run_gates lists the checks of a run that gate a task. */
 EtlTaskList
 etl_task_run_gates(int64 run_id, const char *task)

@@ -61,6 +61,7 @@ extern void etl_task_run_count_crash(int64 task_run_id);
 extern int64 etl_task_run_last(int64 run_id);
 extern int etl_task_run_attempt(int64 task_run_id);
 extern EtlTask *etl_task_run_task(int64 task_run_id, int64 *run_id);
+extern EtlTaskList etl_task_run_ready_checks(int64 run_id, const char *target, int64 **task_run_id);
 extern EtlTaskList etl_task_run_gates(int64 run_id, const char *task);
 extern int etl_task_run_ended(int64 run_id, int64 after, const Datum *seen, int n_seen, EtlTaskEnd **line);
 extern char *etl_task_run_complaints(int64 run_id, EtlTaskState state);

@@ -132,6 +132,18 @@ etl_lineage_reads(Query *query)
 	return names_of(walk.reads);
 }
 
+/* etl_lineage_reads_all goes through all of them. */
+EtlNames
+etl_lineage_reads_all(List *queries)
+{
+	Walk walk = {NIL, NIL, InvalidOid};
+	ListCell *cell;
+
+	foreach (cell, queries)
+		walk_query(lfirst_node(Query, cell), &walk);
+	return names_of(walk.reads);
+}
+
 /* is_optimizable says whether a statement has a query tree that can be analyzed without executing anything. */
 static bool
 is_optimizable(Node *statement)

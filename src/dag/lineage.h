@@ -14,6 +14,9 @@
 /* What a query reads: subqueries, WITH queries, subquery expressions and views included. */
 extern EtlNames etl_lineage_reads(Query *query);
 
+/* The same for a list of queries. */
+extern EtlNames etl_lineage_reads_all(List *queries);
+
 /*
  * What the statements of a command read and write, as far as that can be told without executing them: a statement
  * that names what does not exist yet, or that is opaque (CALL, DO), adds nothing. Errors: 42601 syntax.

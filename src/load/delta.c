@@ -13,6 +13,7 @@
 #include "load/bisect.h"
 #include "load/delta.h"
 #include "load/dml.h"
+#include "load/screen.h"
 #include "load/text.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -248,6 +249,7 @@ etl_delta_fill(EtlDelta *delta)
 {
 	if (etl_bisect_try(fill_at_once, delta) != NULL)
 		etl_salvage_fill(delta);
+	etl_screen_run(delta);
 	if (delta->rows == 0)
 		return;
 	if (delta->plan->n_key == 0)

@@ -5,21 +5,12 @@
 #ifndef ETL_LOAD_TEXT_H
 #define ETL_LOAD_TEXT_H
 
-#include "access/stratnum.h"
 #include "lib/stringinfo.h"
 #include "load/plan.h"
-
-/* A type with its modifier, schema-qualified. typmod -1: none, not even a default one. */
-extern char *etl_text_type(Oid type, int32 typmod);
+#include "load/text_type.h"
 
 /* " COLLATE x" where the collation is not the type's own, or "". */
 extern const char *etl_text_collate(Oid collation, Oid type);
-
-/* " OPERATOR(schema.=) ", or " = " where it is in pg_catalog. */
-extern char *etl_text_operator(Oid operator_oid);
-
-/* The same for a comparison of the type's btree ordering. */
-extern char *etl_text_comparison(Oid type, StrategyNumber strategy);
 
 /* Columns of the plan, each after the prefix ("t." or ""), separated by commas. */
 extern void etl_text_columns(StringInfo sql, const EtlPlan *plan, const char *prefix);

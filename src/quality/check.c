@@ -6,54 +6,26 @@
 
 #include "catalog/pg_class.h"
 #include "catalog/pg_type_d.h"
-#include "dag/lineage.h"
-#include "dag/statement.h"
-#include "lib/stringinfo.h"
-#include "nodes/parsenodes.h"
 #include "quality/check.h"
-#include "quality/measure.h"
+#include "quality/check_options.h"
 #include "quality/threshold.h"
 #include "source/relation.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
-typedef enum ColumnRule
-{
-	COLUMNS_NONE,
-	COLUMNS_SOME,
-	COLUMNS_ONE_TIME
-} ColumnRule;
-
-/* What a check type takes. */
-typedef struct CheckType
-{
-	const char *name;
-	ColumnRule columns;
-	bool expression;
-	const char *default_fail; /* when neither warn nor fail is given; NULL: one of them is required */
-} CheckType;
-
-static const CheckType check_type[] = {
-	{"row_count", COLUMNS_NONE, false, "1"},  {"row_count_variance", COLUMNS_NONE, false, NULL},
-	{"null_pct", COLUMNS_SOME, false, "0%"},  {"freshness", COLUMNS_ONE_TIME, false, NULL},
-	{"duplicates", COLUMNS_SOME, false, "0"}, {"expression", COLUMNS_NONE, true, "0"},
-};
-
-#define TYPE_NAMES "row_count, row_count_variance, null_pct, freshness, duplicates, expression"
-
 /* find_type finds a check type by its name. */
-static const CheckType *
+static const EtlCheckType *
 find_type(const char *name)
 {
-	for (int i = 0; name && i < lengthof(check_type); i++)
-	{
-		if (strcmp(check_type[i].name, name) == 0)
-			return &check_type[i];
-	}
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					name ? errmsg("unknown check type \"%s\"", name) : errmsg("a check needs a type"),
-					errdetail("The type says what is measured."), errhint("Types are: %s.", TYPE_NAMES)));
+	const EtlCheckType *type = etl_check_type_find(name);
+
+	if (type == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 name ? errmsg("unknown check type \"%s\"", name) : errmsg("a check needs a type"),
+				 errdetail("The type says what is measured."), errhint("Types are: %s.", etl_check_type_names())));
+	return type;
 }
 
 /* find_target resolves the target and stores its full name. */
@@ -94,21 +66,43 @@ check_equality(const EtlSource *target, const EtlColumn *column)
 			 errhint("Leave out the column, or check a view in which it has another type, such as jsonb or text.")));
 }
 
+/* check_number refuses columns that a type does not take. */
+static void
+check_number(const EtlTask *task, const EtlCheckType *type, const EtlSource *target)
+{
+	int n = task->columns.n;
+
+	if (type->columns == ETL_COLUMNS_NONE ? n > 0 : n == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						type->columns == ETL_COLUMNS_NONE ? errmsg("a check of type %s takes no columns", type->name)
+														  : errmsg("a check of type %s needs columns", type->name),
+						errdetail("Some types of checks look at columns, the others at rows or at the whole table."),
+						type->columns == ETL_COLUMNS_NONE ? errhint("Leave out columns, or choose another type.")
+														  : errhint("Give columns => '{...}' with columns of %s: %s.",
+																	target->name, etl_relation_column_list(target))));
+	if (type->columns == ETL_COLUMNS_ONE && n > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a check of type %s takes one column", type->name),
+				 errdetail("%d were given.", n), errhint("Add one check for each column.")));
+}
+
+/* check_age refuses a column that has no age. */
+static void
+check_age(const EtlSource *target, const EtlColumn *column)
+{
+	if (column->type != DATEOID && column->type != TIMESTAMPOID && column->type != TIMESTAMPTZOID)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("column \"%s\" of %s has no age", column->name, target->name),
+			 errdetail("Its type is %s; freshness needs date, timestamp or timestamptz.", format_type_be(column->type)),
+			 errhint("Choose a column that says when a row was made or changed.")));
+}
+
 /* check_columns checks the columns against the target and the type. */
 static void
-check_columns(const EtlTask *task, const CheckType *type, Oid relation)
+check_columns(const EtlTask *task, const EtlCheckType *type, const EtlSource *target)
 {
-	EtlSource *target = etl_relation_describe(relation, NULL);
-
-	if (type->columns == COLUMNS_NONE ? task->columns.n > 0 : task->columns.n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 type->columns == COLUMNS_NONE ? errmsg("a check of type %s takes no columns", type->name)
-											   : errmsg("a check of type %s needs columns", type->name),
-				 errdetail("Checks of type null_pct, duplicates and freshness look at columns, the others at rows."),
-				 type->columns == COLUMNS_NONE ? errhint("Leave out columns, or choose another type.")
-											   : errhint("Give columns => '{...}' with columns of %s: %s.",
-														 target->name, etl_relation_column_list(target))));
+	check_number(task, type, target);
 	for (int i = 0; i < task->columns.n; i++)
 	{
 		const EtlColumn *column = etl_relation_column(target, task->columns.name[i]);
@@ -118,45 +112,41 @@ check_columns(const EtlTask *task, const CheckType *type, Oid relation)
 							errmsg("%s has no column \"%s\"", target->name, task->columns.name[i]),
 							errdetail("The check names it in columns."),
 							errhint("Its columns are: %s.", etl_relation_column_list(target))));
-		if (strcmp(type->name, "duplicates") == 0)
+		if (type->kind == ETL_CHECK_DUPLICATES || type->kind == ETL_CHECK_UNIQUE)
 			check_equality(target, column);
-		if (type->columns != COLUMNS_ONE_TIME)
-			continue;
-		if (task->columns.n > 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a check of type freshness takes one column"),
-					 errdetail("%d were given.", task->columns.n), errhint("Add one check for each column.")));
-		if (column->type != DATEOID && column->type != TIMESTAMPOID && column->type != TIMESTAMPTZOID)
-			ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-							errmsg("column \"%s\" of %s has no age", column->name, target->name),
-							errdetail("Its type is %s; freshness needs date, timestamp or timestamptz.",
-									  format_type_be(column->type)),
-							errhint("Choose a column that says when a row was made or changed.")));
+		if (type->kind == ETL_CHECK_FRESHNESS)
+			check_age(target, column);
+		etl_check_options_column(task, type, column);
 	}
 }
 
 /* check_thresholds reads both thresholds, sets the default, and compares them with each other. */
 static void
-check_thresholds(EtlTask *task, const CheckType *type)
+check_thresholds(EtlTask *task, const EtlCheckType *type)
 {
 	EtlThreshold warn;
 	EtlThreshold fail;
-	bool lower_is_worse = strcmp(type->name, "row_count") == 0;
+	bool lower_is_worse = type->kind == ETL_CHECK_ROW_COUNT;
+	int numbers = ETL_THRESHOLD_COUNT | ETL_THRESHOLD_SCORE;
 
 	if (task->warn == NULL && task->fail == NULL)
 	{
-		if (type->default_fail == NULL)
+		if (type->default_fail == NULL && type->default_warn == NULL)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("a check of type %s needs a threshold", type->name),
 							errdetail("Neither warn nor fail is given, and no value would suit every table."),
-							errhint("Give warn, fail or both as %s.", etl_threshold_examples(type->name))));
-		task->fail = pstrdup(type->default_fail);
+							errhint("Give warn, fail or both as %s.", type->examples)));
+		/* Rows at fault that are put aside are worth a warning; how many are too many is for the author to say. */
+		if (type->default_fail == NULL || etl_check_is_screen(task))
+			task->warn = pstrdup(type->default_warn ? type->default_warn : type->default_fail);
+		else
+			task->fail = pstrdup(type->default_fail);
 	}
 	warn = etl_threshold_parse(task->warn, "warn", type->name);
 	fail = etl_threshold_parse(task->fail, "fail", type->name);
 	if (!warn.given || !fail.given)
 		return;
-	if (warn.kind != fail.kind)
+	if (warn.kind != fail.kind && ((warn.kind | fail.kind) & ~numbers) != 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("warn and fail have different units"),
 						errdetail("warn is '%s', fail is '%s'.", warn.text, fail.text),
 						errhint("Write both as a number of rows, or both as a percentage.")));
@@ -167,76 +157,19 @@ check_thresholds(EtlTask *task, const CheckType *type)
 						errhint("Swap them, or leave out warn.")));
 }
 
-/*
- * check_condition makes sure that text is one boolean expression over the columns of the target, and nothing that would
- * close the parentheses in which it is executed. As a condition of WHERE, PostgreSQL refuses all that does not fit.
- */
-static void
-check_condition(const EtlTask *task, const char *text, const char *option)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	char *alone = psprintf("SELECT\n%s\n", text);
-	char *closed = psprintf("SELECT (\n%s\n)", text);
-	char *condition = psprintf("SELECT FROM %s WHERE (\n%s\n)", task->target, text);
-
-	PG_TRY();
-	{
-		/* Text that is balanced on its own and fits into parentheses is one expression. */
-		if (list_length(etl_statement_parse(alone)) != 1 || list_length(etl_statement_parse(closed)) != 1)
-			ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("%s is more than one expression", option)));
-		(void) etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(condition)), condition);
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		if (error->detail == NULL)
-			error->detail = psprintf("It is read as a condition on the rows of %s.", task->target);
-		if (error->hint == NULL)
-			error->hint = psprintf("Write %s as one boolean expression over the columns of %s, as after WHERE.", option,
-								   task->target);
-		ReThrowError(error);
-	}
-	PG_END_TRY();
-}
-
-/* check_conditions checks expression and filter. */
-static void
-check_conditions(const EtlTask *task, const CheckType *type)
-{
-	if (type->expression && task->expression == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a check of type expression needs an expression"),
-				 errdetail("The expression is the condition that every row should meet."),
-				 errhint("Give expression => 'amount >= 0'.")));
-	if (!type->expression && task->expression != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a check of type %s takes no expression", type->name),
-				 errdetail("Only checks of type expression have one."),
-				 errhint("Use type => 'expression', or filter to choose the rows.")));
-	if (task->expression)
-		check_condition(task, task->expression, "expression");
-	if (task->filter)
-		check_condition(task, task->filter, "filter");
-}
-
 /* etl_check_define checks and completes a definition. */
 void
 etl_check_define(EtlTask *task)
 {
-	const CheckType *type = find_type(task->check_type);
+	const EtlCheckType *type = find_type(task->check_type);
 	Oid relation = find_target(task);
-	char *sql;
+	const EtlSource *target = etl_relation_describe(relation, NULL);
 
-	check_columns(task, type, relation);
+	etl_check_options_define(task, type, target);
+	check_columns(task, type, target);
 	check_thresholds(task, type);
-	check_conditions(task, type);
-	/* Finds what only the whole query shows, such as a column type that knows no equality. */
-	sql = etl_measure_sql(task);
-	task->reads = etl_lineage_reads(etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql)), sql));
+	/* Finds what only the whole query shows, such as an aggregate that does not exist. */
+	task->reads = etl_check_analyze(task);
 	task->writes.n = 0;
 	task->writes.name = palloc0(sizeof(char *));
 }

@@ -1,38 +1,64 @@
 /*
  * check.h
- *		Quality checks: a question about the rows of one table, asked by one SQL query.
- *
- *		row_count			number of rows; a breach when there are fewer than the threshold
- *		row_count_variance	change of that number since the last evaluation in an earlier run, in percent
- *		null_pct			share of rows without a value, of the worst of columns
- *		freshness			age of the highest value of one date or timestamp column; date and timestamp are read in the
- *							session's time zone
- *		duplicates			rows beyond the first of each combination of columns (NULLs are equal), as count or percent
- *		expression			rows for which expression is not true (NULL is not true), as count or percent
+ *		Quality checks: a question about the rows of one table. See README.md for the types.
  */
 #ifndef ETL_CHECK_H
 #define ETL_CHECK_H
 
 #include "api/problem.h"
 #include "catalog/check_result.h"
+#include "catalog/task.h"
 #include "etl_ext.h"
+#include "quality/measure.h"
 
 /*
  * Checks the definition of a check and completes it: target qualified, thresholds' defaults, reads and writes. Called as
- * the task's owner with the author's search_path. Errors: 22023, 42P01, 42703, 42804, 42809, those of parsing SQL.
+ * the task's owner with the author's search_path. Errors: 22023, 42P01, 42703, 42804, 42809, 42883, those of parsing SQL
+ * and of values that are none of a column's type.
  */
 extern void etl_check_define(EtlTask *task);
 
 /*
- * Evaluates a check as the current user. result->run_id and task_run_id are given. What keeps the query from being
- * executed (a dropped table, a missing privilege) is raised as it is.
+ * Checks and completes where the check stands among the tasks of its pipeline: gate, stage, action. After
+ * etl_check_define. Errors: 22023, 42809.
  */
-extern void etl_check_evaluate(const EtlTask *task, EtlCheckResult *result);
+extern void etl_check_place(EtlTask *task, const EtlTaskList *tasks);
+
+/*
+ * Evaluates n checks as the current user, those of one table in one scan. run_id, task_run_id and rolls_back of each result
+ * are given; new strings live in the current context. What keeps a query from being executed (a dropped table, a missing
+ * privilege) is raised as it is, and stands as ETL_CHECK_ERROR in the result of the check that raised it.
+ */
+extern void etl_check_evaluate(const EtlTask **task, EtlCheckResult **result, int n);
+
+/* Fills in which check a result belongs to, with the state that stands if the evaluation ends in an exception. */
+extern void etl_check_begin(const EtlTask *task, EtlCheckResult *result);
+
+/* Judges what was measured. */
+extern void etl_check_judge(const EtlProbe *probe, EtlCheckResult *result);
+
+/* Whether two checks can be evaluated in the same scan. */
+extern bool etl_check_goes_with(const EtlTask *one, const EtlTask *other);
+
+/* Whether the rows at fault go to etl.quarantine instead of the target. */
+extern bool etl_check_is_screen(const EtlTask *task);
+
+/* Whether a gate is evaluated before its task begins. */
+extern bool etl_check_is_before_task(const EtlTask *task);
+
+/* Whether a check that fails only warns. */
+extern bool etl_check_only_warns(const EtlTask *task);
+
+/* Whether the tasks that read the target wait for the check. */
+extern bool etl_check_holds_readers(const EtlTask *task);
+
+/* Analyzes the queries of a check with the current search_path, and returns what they read. */
+extern EtlNames etl_check_analyze(const EtlTask *task);
 
 /* List of EtlProblem: what would keep the check from being evaluated by its owner. */
 extern List *etl_check_problems(const EtlTask *task);
 
-/* List of char *: the query and its plan, line by line. */
+/* List of char *: the queries and their plans, line by line. */
 extern List *etl_check_explain(const EtlTask *task);
 
 #endif /* ETL_CHECK_H */

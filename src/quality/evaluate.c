@@ -4,31 +4,30 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "compat.h"
+#include "dag/lineage.h"
 #include "dag/statement.h"
 #include "executor/spi.h"
-#include "lib/stringinfo.h"
+#include "load/bisect.h"
+#include "miscadmin.h"
 #include "quality/check.h"
 #include "quality/measure.h"
+#include "quality/sample.h"
 #include "quality/verdict.h"
 #include "source/relation.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/regproc.h"
-#include "utils/resowner.h"
 #include "worker/attempt.h"
 
-/* etl_check_evaluate measures and judges. */
+/* etl_check_begin names the check. */
 void
-etl_check_evaluate(const EtlTask *task, EtlCheckResult *result)
+etl_check_begin(const EtlTask *task, EtlCheckResult *result)
 {
-	EtlVerdictInput input = {.task = task};
-	int path;
-
 	result->pipeline_id = task->pipeline_id;
 	result->task_id = task->task_id;
 	result->check_name = task->name;
@@ -36,18 +35,110 @@ etl_check_evaluate(const EtlTask *task, EtlCheckResult *result)
 	result->target = task->target;
 	result->warn = task->warn;
 	result->fail = task->fail;
-	result->sql = etl_measure_sql(task);
-	input.warn = etl_threshold_parse(task->warn, "warn", task->check_type);
-	input.fail = etl_threshold_parse(task->fail, "fail", task->check_type);
+	/* What stands if the evaluation ends in an exception. */
+	result->state = ETL_CHECK_ERROR;
+	result->message = "the check could not be evaluated";
+}
 
-	path = etl_attempt_author_path(task);
-	etl_measure_run(task, result->sql, &input.measure);
-	AtEOXact_GUC(true, path);
+/* etl_check_judge is also for what was measured otherwise. */
+void
+etl_check_judge(const EtlProbe *probe, EtlCheckResult *result)
+{
+	const EtlTask *task = probe->task;
+	EtlVerdictInput input = {
+		.probe = probe,
+		.warn = etl_threshold_parse(task->warn, "warn", task->check_type),
+		.fail = etl_threshold_parse(task->fail, "fail", task->check_type),
+	};
 
-	if (strcmp(task->check_type, "row_count_variance") == 0)
-		input.has_baseline = etl_check_result_baseline(task->task_id, result->run_id, !result->rolls_back,
-													   &input.baseline);
 	etl_verdict_reach(&input, result);
+}
+
+/* Checks of one table that are evaluated together. */
+typedef struct Together
+{
+	const EtlTask **task;
+	EtlCheckResult **result;
+	int n;
+	MemoryContext context; /* of the results */
+} Together;
+
+/* evaluate_group measures by one scan and judges each; the author's search_path is the same for all. */
+static void
+evaluate_group(void *arg)
+{
+	Together *group = arg;
+	MemoryContext caller = MemoryContextSwitchTo(group->context);
+	EtlProbe *probe = palloc(sizeof(EtlProbe) * group->n);
+	int path = etl_attempt_author_path(group->task[0]);
+	char *sql;
+
+	for (int i = 0; i < group->n; i++)
+		etl_check_begin(group->task[i], group->result[i]);
+	for (int i = 0; i < group->n; i++)
+		etl_measure_prepare(&probe[i], group->task[i], group->result[i]->run_id, group->result[i]->rolls_back);
+	sql = etl_measure_sql(probe, group->n);
+	etl_measure_run(probe, group->n);
+	for (int i = 0; i < group->n; i++)
+	{
+		EtlCheckResult *result = group->result[i];
+		char *own = etl_measure_own_sql(&probe[i]);
+
+		result->sql = own ? own : sql;
+		etl_check_judge(&probe[i], result);
+		if (result->state == ETL_CHECK_WARN || result->state == ETL_CHECK_FAIL)
+			result->samples = etl_sample_rows(&probe[i], result->run_id);
+	}
+	AtEOXact_GUC(true, path);
+	MemoryContextSwitchTo(caller);
+}
+
+/* etl_check_goes_with says whether two checks mean the same by the same names, and look at the same table. */
+bool
+etl_check_goes_with(const EtlTask *one, const EtlTask *other)
+{
+	return strcmp(one->target, other->target) == 0 && one->owner == other->owner &&
+		   strcmp(one->search_path, other->search_path) == 0;
+}
+
+/* evaluate_each evaluates the checks of a group one by one, so that each one's error is its own. */
+static void
+evaluate_each(const Together *group)
+{
+	for (int i = 0; i < group->n; i++)
+		group->result[i]->check_name = NULL;
+	for (int i = 0; i < group->n; i++)
+	{
+		Together one = {&group->task[i], &group->result[i], 1, group->context};
+
+		CHECK_FOR_INTERRUPTS();
+		evaluate_group(&one);
+	}
+}
+
+/* etl_check_evaluate puts those that go together into groups. */
+void
+etl_check_evaluate(const EtlTask **task, EtlCheckResult **result, int n)
+{
+	bool *done = palloc0(sizeof(bool) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+	{
+		Together group = {palloc(sizeof(EtlTask *) * n), palloc(sizeof(EtlCheckResult *) * n), 0, CurrentMemoryContext};
+
+		for (int j = i; j < n; j++)
+		{
+			if (done[j] || !etl_check_goes_with(task[i], task[j]))
+				continue;
+			group.task[group.n] = task[j];
+			group.result[group.n++] = result[j];
+			done[j] = true;
+		}
+		if (group.n == 1)
+			evaluate_group(&group);
+		else if (group.n > 1 && etl_bisect_catch(evaluate_group, &group) != NULL)
+			evaluate_each(&group);
+	}
 }
 
 /* privilege_problems looks for rights that the owner lacks. */
@@ -71,44 +162,38 @@ privilege_problems(const EtlTask *task, Oid relation)
 	return problems;
 }
 
-/*
- * query_problem analyzes the query of a check under the author's search_path, in a subtransaction, and returns the
- * message of the error, or NULL.
- */
-static char *
-query_problem(const EtlTask *task)
+/* etl_check_analyze analyzes the scan and the query that it needs beside it. */
+EtlNames
+etl_check_analyze(const EtlTask *task)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	char *sql = etl_measure_sql(task);
-	char *message = NULL;
+	List *queries = NIL;
+	EtlProbe probe;
+	EtlNames none = {0, palloc0(sizeof(char *))};
+	char *sql[2];
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		int path = etl_attempt_author_path(task);
+	etl_measure_describe(&probe, task, 0);
+	sql[0] = etl_measure_sql(&probe, 1);
+	sql[1] = etl_measure_own_sql(&probe);
+	for (int i = 0; i < lengthof(sql); i++)
+		if (sql[i] != NULL)
+			queries = lappend(queries,
+							  etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql[i])), sql[i]));
+	if (queries != NIL)
+		return etl_lineage_reads_all(queries);
+	/* Of a check of type schema: what it looks at all the same. */
+	none.name[none.n++] = task->target;
+	return none;
+}
 
-		(void) etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql)), sql);
-		AtEOXact_GUC(true, path);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
+/* analyze_as_author is for etl_bisect_catch. */
+static void
+analyze_as_author(void *arg)
+{
+	const EtlTask *task = arg;
+	int path = etl_attempt_author_path(task);
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
-			ReThrowError(error);
-		message = error->message;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return message;
+	(void) etl_check_analyze(task);
+	AtEOXact_GUC(true, path);
 }
 
 /* column_problems looks for columns that are gone. */
@@ -148,7 +233,7 @@ etl_check_problems(const EtlTask *task)
 {
 	Oid relation = target_of(task);
 	List *problems;
-	char *message;
+	ErrorData *error;
 
 	if (!OidIsValid(relation))
 		return etl_problem_add(
@@ -158,9 +243,10 @@ etl_check_problems(const EtlTask *task)
 	problems = list_concat(privilege_problems(task, relation), column_problems(task, relation));
 	if (problems != NIL)
 		return problems;
-	message = query_problem(task);
-	if (message)
-		problems = etl_problem_add(problems, true, psprintf("The check's query cannot be executed: %s.", message),
+	error = etl_bisect_catch(analyze_as_author, unconstify(EtlTask *, task));
+	if (error)
+		problems = etl_problem_add(problems, true,
+								   psprintf("The check's query cannot be executed: %s.", error->message),
 								   pstrdup("Change the check with etl.alter_task(expression => ..., filter => ...)."));
 	return problems;
 }
@@ -176,19 +262,18 @@ add_lines(List *lines, const char *text)
 	return lines;
 }
 
-/* etl_check_explain returns the query and its plan. Its own SPI code, because a plan has several rows. */
-List *
-etl_check_explain(const EtlTask *task)
+/* add_plan appends a query and its plan. Its own SPI code, because a plan has several rows. */
+static List *
+add_plan(List *lines, char *sql)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	char *sql = etl_measure_sql(task);
-	char *explain = psprintf("EXPLAIN %s", sql);
-	List *lines = add_lines(NIL, sql);
-	int path = etl_attempt_author_path(task);
 
+	if (sql == NULL)
+		return lines;
+	lines = add_lines(lines, sql);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	if (SPI_execute(explain, false, 0) != SPI_OK_UTILITY)
+	if (SPI_execute(psprintf("EXPLAIN %s", sql), false, 0) != SPI_OK_UTILITY)
 		elog(ERROR, "EXPLAIN returned no plan");
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -200,6 +285,22 @@ etl_check_explain(const EtlTask *task)
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	MemoryContextSwitchTo(caller);
+	return lines;
+}
+
+/* etl_check_explain returns the queries and their plans. */
+List *
+etl_check_explain(const EtlTask *task)
+{
+	int path = etl_attempt_author_path(task);
+	EtlProbe probe;
+	List *lines;
+
+	etl_measure_prepare(&probe, task, 0, false);
+	lines = add_plan(NIL, etl_measure_sql(&probe, 1));
+	lines = add_plan(lines, etl_measure_own_sql(&probe));
+	if (lines == NIL)
+		lines = lappend(lines, psprintf("The columns of %s are compared; no row is read.", task->target));
 	AtEOXact_GUC(true, path);
 	return lines;
 }

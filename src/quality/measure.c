@@ -1,41 +1,24 @@
 /*
  * measure.c
- *		What a check looks at. See measure.h.
+ *		What checks look at, as SQL. See measure.h.
  *
- * What the author wrote is set in parentheses on lines of its own, so that a comment at its end closes nothing else;
- * etl_check_define has made sure that it is one expression.
+ * The checks of a table become the columns of one query over it. Conditions that all of them have are its WHERE, others
+ * the FILTER of their aggregates. A check of type relationship joins what it looks up, which adds no rows.
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "access/htup_details.h"
-#include "catalog/namespace.h"
-#include "compat.h"
-#include "executor/spi.h"
+#include "catalog/batch.h"
+#include "catalog/check_result.h"
 #include "lib/stringinfo.h"
 #include "load/load.h"
-#include "nodes/makefuncs.h"
+#include "quality/condition.h"
 #include "quality/measure.h"
+#include "source/raw_map.h"
 #include "utils/builtins.h"
 #include "utils/syscache.h"
 
-/* append_columns appends a list of quoted column names, each between before and after. */
-static void
-append_columns(StringInfo sql, const EtlNames *columns, const char *before, const char *after)
-{
-	for (int i = 0; i < columns->n; i++)
-		appendStringInfo(sql, "%s%s%s%s", i > 0 ? ", " : "", before, quote_identifier(columns->name[i]), after);
-}
-
-/* append_source appends FROM and WHERE. */
-static void
-append_source(StringInfo sql, const EtlTask *task)
-{
-	appendStringInfo(sql, "FROM %s", task->target);
-	if (task->filter)
-		appendStringInfo(sql, "\nWHERE (\n%s\n)", task->filter);
-}
+#define COUNT "pg_catalog.count(*)"
 
 /* is_not_null says whether a column cannot be NULL: NULLs are distinct to an index, but not to a check. */
 static bool
@@ -51,152 +34,298 @@ is_not_null(Oid relation, const char *column)
 
 /* is_guarded says whether a unique index makes duplicates impossible: then counting the rows is enough. */
 static bool
-is_guarded(const EtlTask *task)
+is_guarded(const EtlProbe *probe)
 {
-	Oid relation = RangeVarGetRelid(makeRangeVarFromNameList(etl_compat_qualified_name(task->target)), AccessShareLock,
-									true);
+	const EtlNames *columns = &probe->task->columns;
 
-	if (!OidIsValid(relation) || !etl_target_has_unique_key(relation, &task->columns))
+	if (!etl_target_has_unique_key(probe->target->oid, columns))
 		return false;
-	for (int i = 0; i < task->columns.n; i++)
-		if (!is_not_null(relation, task->columns.name[i]))
+	for (int i = 0; i < columns->n && probe->type->kind == ETL_CHECK_DUPLICATES; i++)
+		if (!is_not_null(probe->target->oid, columns->name[i]))
 			return false;
 	return true;
 }
 
-/* etl_measure_sql builds the query of a check. */
-char *
-etl_measure_sql(const EtlTask *task)
+/* is_of_run says whether a check looks at the rows of its run only. */
+static bool
+is_of_run(const EtlTask *task)
 {
+	if (task->scope != NULL)
+		return strcmp(task->scope, "run") == 0;
+	return task->stage != NULL && strcmp(task->stage, "raw") == 0;
+}
+
+/* where_of returns the condition on the rows of a check, or NULL. */
+static char *
+where_of(const EtlTask *task, int64 run_id)
+{
+	char *batches = is_of_run(task) ? etl_batch_of_run(task->target, run_id) : NULL;
+	char *filter = task->filter ? psprintf("(\n%s\n)", task->filter) : NULL;
+
+	if (batches == NULL)
+		return filter;
+	batches = psprintf(ETL_RAW_BATCH " OPERATOR(pg_catalog.=) ANY (%s::pg_catalog.int8[])",
+					   quote_literal_cstr(batches));
+	return filter ? psprintf("%s AND %s", batches, filter) : batches;
+}
+
+/* etl_measure_describe finds the target. Errors: 42P01. */
+void
+etl_measure_describe(EtlProbe *probe, const EtlTask *task, int64 run_id)
+{
+	Oid relation = etl_relation_find(task->target);
+
+	if (!OidIsValid(relation))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("%s does not exist", task->target),
+						errdetail("Check \"%s\" looks at it.", task->name),
+						errhint("Create it again, or drop the check with etl.drop_task.")));
+	memset(probe, 0, sizeof(EtlProbe));
+	probe->task = task;
+	probe->type = etl_check_type_get(task->check_type);
+	probe->target = etl_relation_describe(relation, NULL);
+	probe->where = where_of(task, run_id);
+}
+
+/* etl_measure_prepare reads what earlier runs measured. */
+void
+etl_measure_prepare(EtlProbe *probe, const EtlTask *task, int64 run_id, bool rolls_back)
+{
+	etl_measure_describe(probe, task, run_id);
+	if (probe->type->history == 0)
+		return;
+	etl_check_result_history(task, run_id, rolls_back, task->history > 0 ? task->history : probe->type->history,
+							 &probe->history);
+	if (probe->type->kind != ETL_CHECK_DISTRIBUTION)
+		return;
+	probe->buckets = etl_buckets_of_history(&probe->history);
+	if (probe->buckets == NULL)
+		probe->buckets = etl_buckets_choose(probe->target, etl_relation_column(probe->target, task->columns.name[0]),
+											probe->where);
+}
+
+/* A query that is being built. */
+typedef struct Scan
+{
+	StringInfoData items;
+	StringInfoData joins;
+	const char *common; /* condition that all checks have, or NULL */
+	int n;				/* columns so far */
+} Scan;
+
+/* add_column adds a column. */
+static void pg_attribute_printf(2, 3) add_column(Scan *scan, const char *format, ...)
+{
+	appendStringInfoString(&scan->items, scan->n++ > 0 ? ",\n  " : "");
+	for (;;)
+	{
+		va_list args;
+		int needed;
+
+		va_start(args, format);
+		needed = appendStringInfoVA(&scan->items, format, args);
+		va_end(args);
+		if (needed == 0)
+			return;
+		enlargeStringInfo(&scan->items, needed);
+	}
+}
+
+/* filter returns the FILTER clause of an aggregate over the rows of a check that meet a condition (NULL: all). */
+static const char *
+filter(const Scan *scan, const EtlProbe *probe, const char *condition)
+{
+	const char *where = scan->common ? NULL : probe->where;
+
+	if (where && condition)
+		return psprintf(" FILTER (WHERE %s AND (%s))", where, condition);
+	if (where || condition)
+		return psprintf(" FILTER (WHERE %s)", where ? where : condition);
+	return "";
+}
+
+/* add_count adds the number of rows that meet a condition (NULL: all). */
+static void
+add_count(Scan *scan, const EtlProbe *probe, const char *condition)
+{
+	add_column(scan, COUNT "%s", filter(scan, probe, condition));
+}
+
+/* add_freshness adds the newest value as text, whether it is finite, and its age. */
+static void
+add_freshness(Scan *scan, const EtlProbe *probe)
+{
+	char *newest = psprintf("pg_catalog.max(%s)%s::pg_catalog.timestamptz",
+							quote_identifier(probe->task->columns.name[0]), filter(scan, probe, NULL));
+
+	add_column(scan, "(%s)::pg_catalog.text", newest);
+	add_column(scan, "pg_catalog.isfinite(%s)", newest);
+	add_column(scan,
+			   "CASE WHEN pg_catalog.isfinite(%s) THEN pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()"
+			   " OPERATOR(pg_catalog.-) %s) END",
+			   newest, newest);
+}
+
+/* add_value adds the aggregate that the author wrote, which FILTER cannot be put into. */
+static void
+add_value(Scan *scan, const EtlProbe *probe)
+{
+	const char *expression = probe->task->expression ? probe->task->expression : COUNT;
+
+	if (scan->common || probe->where == NULL)
+		add_column(scan, "(\n%s\n)::pg_catalog.float8", expression);
+	else
+		add_column(scan, "(SELECT (\n%s\n)::pg_catalog.float8 FROM %s WHERE %s)", expression, probe->target->name,
+				   probe->where);
+}
+
+/* add_relationship adds the rows and those that have no partner. */
+static void
+add_relationship(Scan *scan, const EtlProbe *probe, int number)
+{
+	char *alias = psprintf("_etl_r%d", number);
+
+	add_count(scan, probe, NULL);
+	add_count(scan, probe, etl_condition_unjoined(probe->task, probe->target, alias));
+	appendStringInfo(&scan->joins, "\n%s", etl_condition_join(probe->task, probe->target, alias));
+}
+
+/* add_nulls adds the rows and the values of each column. */
+static void
+add_nulls(Scan *scan, const EtlProbe *probe)
+{
+	add_count(scan, probe, NULL);
+	for (int i = 0; i < probe->task->columns.n; i++)
+		add_column(scan, "pg_catalog.count(%s)%s", quote_identifier(probe->task->columns.name[i]),
+				   filter(scan, probe, NULL));
+}
+
+/* add_parts adds the rows and those of each part of a distribution. */
+static void
+add_parts(Scan *scan, const EtlProbe *probe)
+{
+	const EtlColumn *column = etl_relation_column(probe->target, probe->task->columns.name[0]);
+
+	add_count(scan, probe, NULL);
+	for (int i = 0; probe->buckets != NULL && i < probe->buckets->n_counted; i++)
+		add_count(scan, probe, etl_buckets_condition(probe->buckets, column, i));
+}
+
+/* add_probe adds the columns of a check. */
+static void
+add_probe(Scan *scan, EtlProbe *probe, int number)
+{
+	int first = scan->n + 1;
+
+	switch (probe->type->kind)
+	{
+		case ETL_CHECK_SCHEMA:
+		case ETL_CHECK_QUERY:
+			return;
+		case ETL_CHECK_DUPLICATES:
+		case ETL_CHECK_UNIQUE:
+			if (!is_guarded(probe))
+				return;
+			add_count(scan, probe, NULL);
+			break;
+		case ETL_CHECK_ROW_COUNT:
+		case ETL_CHECK_VARIANCE:
+			add_count(scan, probe, NULL);
+			break;
+		case ETL_CHECK_NULL_PCT:
+			add_nulls(scan, probe);
+			break;
+		case ETL_CHECK_FRESHNESS:
+			add_freshness(scan, probe);
+			break;
+		case ETL_CHECK_RELATIONSHIP:
+			add_relationship(scan, probe, number);
+			break;
+		case ETL_CHECK_RECONCILIATION:
+		case ETL_CHECK_ANOMALY:
+			add_value(scan, probe);
+			break;
+		case ETL_CHECK_DISTRIBUTION:
+			add_parts(scan, probe);
+			break;
+		case ETL_CHECK_ACCEPTED_VALUES:
+		case ETL_CHECK_RANGE:
+		case ETL_CHECK_REGEX:
+		case ETL_CHECK_EXPRESSION:
+			add_count(scan, probe, NULL);
+			add_count(scan, probe, etl_condition_fault(probe->task, probe->target, ""));
+			break;
+	}
+	probe->first = first;
+}
+
+/* common_where returns the condition that all checks have, or NULL. */
+static const char *
+common_where(const EtlProbe *probe, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (probe[i].where == NULL || strcmp(probe[i].where, probe[0].where) != 0)
+			return NULL;
+	return probe[0].where;
+}
+
+/* etl_measure_sql builds the query. */
+char *
+etl_measure_sql(EtlProbe *probe, int n)
+{
+	Scan scan = {.common = common_where(probe, n)};
 	StringInfoData sql;
 
+	initStringInfo(&scan.items);
+	initStringInfo(&scan.joins);
+	for (int i = 0; i < n; i++)
+		add_probe(&scan, &probe[i], i);
+	if (scan.n == 0)
+		return NULL;
 	initStringInfo(&sql);
-	if (strcmp(task->check_type, "null_pct") == 0)
-	{
-		appendStringInfoString(&sql, "SELECT pg_catalog.count(*), ");
-		append_columns(&sql, &task->columns, "pg_catalog.count(", ")");
-		appendStringInfoChar(&sql, '\n');
-		append_source(&sql, task);
-	}
-	else if (strcmp(task->check_type, "freshness") == 0)
-	{
-		appendStringInfoString(&sql, "SELECT newest::pg_catalog.text, pg_catalog.isfinite(newest), CASE WHEN"
-									 " pg_catalog.isfinite(newest) THEN pg_catalog.date_part('epoch',"
-									 " pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) newest) END\nFROM (SELECT ");
-		append_columns(&sql, &task->columns, "pg_catalog.max(", ")::pg_catalog.timestamptz AS newest\n");
-		append_source(&sql, task);
-		appendStringInfoString(&sql, ") AS n");
-	}
-	else if (strcmp(task->check_type, "duplicates") == 0 && is_guarded(task))
-	{
-		appendStringInfoString(&sql, "SELECT pg_catalog.count(*), pg_catalog.count(*)\n");
-		append_source(&sql, task);
-	}
-	else if (strcmp(task->check_type, "duplicates") == 0)
-	{
-		appendStringInfoString(&sql, "SELECT coalesce(pg_catalog.sum(k.n), 0)::pg_catalog.int8, pg_catalog.count(*)\n"
-									 "FROM (SELECT pg_catalog.count(*) AS n\n");
-		append_source(&sql, task);
-		appendStringInfoString(&sql, "\nGROUP BY ");
-		append_columns(&sql, &task->columns, "", "");
-		appendStringInfoString(&sql, ") AS k");
-	}
-	else if (strcmp(task->check_type, "expression") == 0)
-	{
-		appendStringInfo(&sql, "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE (\n%s\n) IS NOT TRUE)\n",
-						 task->expression);
-		append_source(&sql, task);
-	}
-	else
-	{
-		appendStringInfoString(&sql, "SELECT pg_catalog.count(*)\n");
-		append_source(&sql, task);
-	}
+	appendStringInfo(&sql, "SELECT %s\nFROM %s%s", scan.items.data, probe[0].target->name, scan.joins.data);
+	if (scan.common)
+		appendStringInfo(&sql, "\nWHERE %s", scan.common);
 	return sql.data;
 }
 
-/* result_int64 reads a bigint of the only row; columns count from 1. */
-static int64
-result_int64(int column)
+/* groups_sql counts rows, and those whose key others have too; of duplicates, the keys. */
+static char *
+groups_sql(const EtlProbe *probe)
 {
-	bool isnull;
-	Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	StringInfoData keys;
+	const char *where = probe->where ? psprintf("\nWHERE %s", probe->where) : "";
 
-	if (isnull)
-		elog(ERROR, "measured value is null");
-	return DatumGetInt64(value);
+	initStringInfo(&keys);
+	for (int i = 0; i < probe->task->columns.n; i++)
+		appendStringInfo(&keys, "%s%s", i > 0 ? ", " : "", quote_identifier(probe->task->columns.name[i]));
+	if (probe->type->kind == ETL_CHECK_DUPLICATES)
+		return psprintf("SELECT coalesce(pg_catalog.sum(k.n), 0)::pg_catalog.int8, pg_catalog.count(*)\n"
+						"FROM (SELECT pg_catalog.count(*) AS n\nFROM %s%s\nGROUP BY %s) AS k",
+						probe->target->name, where, keys.data);
+	return psprintf("SELECT coalesce(pg_catalog.sum(k.n), 0)::pg_catalog.int8, coalesce(pg_catalog.sum(k.n) FILTER"
+					" (WHERE k.n > 1 AND k.has_values), 0)::pg_catalog.int8\n"
+					"FROM (SELECT pg_catalog.count(*) AS n, %s AS has_values\nFROM %s%s\nGROUP BY %s) AS k",
+					etl_condition_has_values(probe->task, ""), probe->target->name, where, keys.data);
 }
 
-/* read_freshness reads the columns of a freshness query. */
-static void
-read_freshness(MemoryContext context, EtlMeasure *measure)
+/* etl_measure_own_sql builds the query of those that cannot be columns of the scan. */
+char *
+etl_measure_own_sql(const EtlProbe *probe)
 {
-	HeapTuple tuple = SPI_tuptable->vals[0];
-	TupleDesc desc = SPI_tuptable->tupdesc;
-	char *newest = SPI_getvalue(tuple, desc, 1);
-	bool isnull;
-	Datum value;
+	const EtlTask *task = probe->task;
 
-	measure->newest = newest ? MemoryContextStrdup(context, newest) : NULL;
-	value = SPI_getbinval(tuple, desc, 2, &isnull);
-	measure->finite = !isnull && DatumGetBool(value);
-	value = SPI_getbinval(tuple, desc, 3, &isnull);
-	if (!isnull)
-		measure->age = DatumGetFloat8(value);
-	else
-		measure->age = newest && newest[0] != '-' ? -INFINITY : INFINITY;
-}
-
-/* read_nulls finds the column with the most NULLs. */
-static void
-read_nulls(const EtlTask *task, EtlMeasure *measure)
-{
-	measure->rows = result_int64(1);
-	measure->affected = -1;
-	for (int i = 0; i < task->columns.n; i++)
+	switch (probe->type->kind)
 	{
-		int64 nulls = measure->rows - result_int64(i + 2);
-
-		if (nulls > measure->affected)
-		{
-			measure->affected = nulls;
-			measure->column = task->columns.name[i];
-		}
+		case ETL_CHECK_DUPLICATES:
+		case ETL_CHECK_UNIQUE:
+			return is_guarded(probe) ? NULL : groups_sql(probe);
+		case ETL_CHECK_QUERY:
+			return psprintf("SELECT " COUNT " FROM (\n%s\n) AS q", task->query);
+		case ETL_CHECK_RECONCILIATION:
+			return psprintf("SELECT (\n%s\n)::pg_catalog.float8\nFROM %s%s",
+							task->expression ? task->expression : COUNT, task->source,
+							task->source_filter ? psprintf("\nWHERE (\n%s\n)", task->source_filter) : "");
+		default:
+			return NULL;
 	}
-}
-
-/* read_counts reads the counts of the other types; duplicates returns the number of keys, not of surplus rows. */
-static void
-read_counts(const EtlTask *task, EtlMeasure *measure)
-{
-	measure->rows = result_int64(1);
-	if (strcmp(task->check_type, "duplicates") == 0)
-		measure->affected = measure->rows - result_int64(2);
-	else if (strcmp(task->check_type, "expression") == 0)
-		measure->affected = result_int64(2);
-}
-
-/* etl_measure_run executes the query and reads its row. Its own SPI code, because one row has several columns. */
-void
-etl_measure_run(const EtlTask *task, const char *sql, EtlMeasure *measure)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	int rc;
-
-	memset(measure, 0, sizeof(EtlMeasure));
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	rc = SPI_execute(sql, false, 0);
-	if (rc != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "check query returned %s with " UINT64_FORMAT " rows: %s", SPI_result_code_string(rc),
-			 SPI_processed, sql);
-	if (strcmp(task->check_type, "freshness") == 0)
-		read_freshness(caller, measure);
-	else if (strcmp(task->check_type, "null_pct") == 0)
-		read_nulls(task, measure);
-	else
-		read_counts(task, measure);
-	if (SPI_finish() != SPI_OK_FINISH)
-		elog(ERROR, "SPI_finish failed");
-	MemoryContextSwitchTo(caller);
 }

@@ -7,50 +7,13 @@
 #include <ctype.h>
 
 #include "pgtime.h"
+#include "quality/check_type.h"
 #include "quality/threshold.h"
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
 /* More rows than this no table has, and doubles no longer tell neighbours apart. */
 #define LARGEST_NUMBER 1e15
-
-/* What the thresholds of a check type look like. */
-static const struct
-{
-	const char *check_type;
-	int kinds;
-	bool at_most_100;
-	const char *examples;
-} threshold_rule[] = {
-	{"row_count", ETL_THRESHOLD_COUNT, false,
-	 "a number of rows: the least that there should be, such as '1' or '1000'"},
-	{"row_count_variance", ETL_THRESHOLD_PERCENT, false, "a percentage of change, such as '5%' or '12.5%'"},
-	{"null_pct", ETL_THRESHOLD_PERCENT, true, "a percentage of rows, such as '0%' or '0.5%'"},
-	{"freshness", ETL_THRESHOLD_SECONDS, false, "an age, such as '90 min', '2 h' or '1 day'"},
-	{"duplicates", ETL_THRESHOLD_COUNT | ETL_THRESHOLD_PERCENT, true,
-	 "a number of surplus rows, such as '0', or a percentage of rows, such as '0.1%'"},
-	{"expression", ETL_THRESHOLD_COUNT | ETL_THRESHOLD_PERCENT, true,
-	 "a number of rows, such as '0', or a percentage of rows, such as '0.1%'"},
-};
-
-/* rule_of returns the index of a check type's rule. */
-static int
-rule_of(const char *check_type)
-{
-	for (int i = 0; i < lengthof(threshold_rule); i++)
-	{
-		if (strcmp(threshold_rule[i].check_type, check_type) == 0)
-			return i;
-	}
-	elog(ERROR, "check type \"%s\" has no threshold rule", check_type);
-}
-
-/* etl_threshold_examples returns what the thresholds of a check type look like. */
-const char *
-etl_threshold_examples(const char *check_type)
-{
-	return threshold_rule[rule_of(check_type)].examples;
-}
 
 /* skip_number moves behind digits with an optional fraction; false: there are none. */
 static bool
@@ -115,8 +78,10 @@ read_value(const char *text, EtlThreshold *threshold)
 	at = skip_blanks(at);
 	if (number && *at == '\0')
 	{
-		threshold->kind = ETL_THRESHOLD_COUNT;
-		return threshold->value <= LARGEST_NUMBER && threshold->value == (double) (int64) threshold->value;
+		bool is_whole = threshold->value <= LARGEST_NUMBER && threshold->value == (double) (int64) threshold->value;
+
+		threshold->kind = is_whole ? ETL_THRESHOLD_COUNT : ETL_THRESHOLD_SCORE;
+		return threshold->value <= LARGEST_NUMBER;
 	}
 	if (number && *at == '%')
 	{
@@ -132,7 +97,7 @@ EtlThreshold
 etl_threshold_parse(const char *text, const char *option, const char *check_type)
 {
 	EtlThreshold threshold = {0};
-	int rule = rule_of(check_type);
+	const EtlCheckType *type = etl_check_type_get(check_type);
 	const char *why = NULL;
 
 	if (text == NULL)
@@ -141,13 +106,13 @@ etl_threshold_parse(const char *text, const char *option, const char *check_type
 	threshold.text = text;
 	if (!read_value(text, &threshold))
 		why = "It is not a number, a percentage or a length of time, or it is negative.";
-	else if ((threshold_rule[rule].kinds & threshold.kind) == 0)
+	else if ((type->thresholds & threshold.kind) == 0)
 		why = "Its unit does not fit this type of check.";
-	else if (threshold_rule[rule].at_most_100 && threshold.kind == ETL_THRESHOLD_PERCENT && threshold.value > 100)
+	else if (type->is_share && threshold.kind == ETL_THRESHOLD_PERCENT && threshold.value > 100)
 		why = "No more than 100% of the rows can be affected, so the check would always pass.";
 	if (why)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid %s threshold \"%s\" for a check of type %s", option, text, check_type),
-						errdetail("%s", why), errhint("Write %s.", threshold_rule[rule].examples)));
+						errdetail("%s", why), errhint("Write %s.", type->examples)));
 	return threshold;
 }

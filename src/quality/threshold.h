@@ -10,14 +10,15 @@ typedef enum EtlThresholdKind
 {
 	ETL_THRESHOLD_COUNT = 1,
 	ETL_THRESHOLD_PERCENT = 2,
-	ETL_THRESHOLD_SECONDS = 4
+	ETL_THRESHOLD_SECONDS = 4,
+	ETL_THRESHOLD_SCORE = 8 /* a number that is not whole; of types that take scores a whole number is one, too */
 } EtlThresholdKind;
 
 typedef struct EtlThreshold
 {
 	bool given;
 	EtlThresholdKind kind;
-	double value;	  /* rows, percent or seconds; never negative */
+	double value;	  /* rows, percent, seconds or a score; never negative */
 	const char *text; /* as its author wrote it */
 } EtlThreshold;
 
@@ -26,8 +27,5 @@ typedef struct EtlThreshold
  * fit. Errors: 22023.
  */
 extern EtlThreshold etl_threshold_parse(const char *text, const char *option, const char *check_type);
-
-/* Values that a check type takes, as words for a hint. */
-extern const char *etl_threshold_examples(const char *check_type);
 
 #endif /* ETL_THRESHOLD_H */

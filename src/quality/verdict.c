@@ -17,9 +17,9 @@
 /* Clocks of different machines differ a little: a value this many seconds ahead is not yet in the future. */
 #define CLOCK_TOLERANCE 60
 
-/* number prints a number with at most digits decimals, without zeros at its end. */
-static char *
-number(double value, int digits)
+/* etl_verdict_number prints a number. */
+char *
+etl_verdict_number(double value, int digits)
 {
 	char *text = psprintf("%.*f", digits, value);
 	char *end = text + strlen(text);
@@ -72,88 +72,58 @@ words_for_columns(const EtlNames *columns)
 	return text.data;
 }
 
-/* words_for_rows prints a number of rows. */
-static char *
-words_for_rows(int64 rows)
+/* etl_verdict_rows prints a number of rows. */
+char *
+etl_verdict_rows(int64 rows)
 {
 	return psprintf(INT64_FORMAT " %s", rows, rows == 1 ? "row" : "rows");
 }
 
-/* judge sets the state of a value that was measured. */
-static void
-judge(const EtlVerdictInput *input, double value, EtlCheckResult *result)
+/* etl_verdict_judge: of row_count less is worse. */
+EtlCheckState
+etl_verdict_judge(const EtlVerdictInput *input, double value)
 {
-	double sign = strcmp(input->task->check_type, "row_count") == 0 ? -1 : 1;
+	double sign = input->probe->type->kind == ETL_CHECK_ROW_COUNT ? -1 : 1;
 
 	if (input->fail.given && sign * value > sign * input->fail.value)
-		result->state = ETL_CHECK_FAIL;
-	else if (input->warn.given && sign * value > sign * input->warn.value)
-		result->state = ETL_CHECK_WARN;
-	else
-		result->state = ETL_CHECK_PASS;
+		return ETL_CHECK_FAIL;
+	if (input->warn.given && sign * value > sign * input->warn.value)
+		return ETL_CHECK_WARN;
+	return ETL_CHECK_PASS;
 }
 
 /* reach_row_count judges a number of rows. */
 static void
 reach_row_count(const EtlVerdictInput *input, EtlCheckResult *result, StringInfo message)
 {
-	result->unit = "rows";
-	result->measured = psprintf(INT64_FORMAT, input->measure.rows);
-	appendStringInfoString(message, words_for_rows(input->measure.rows));
-	judge(input, (double) input->measure.rows, result);
-}
-
-/* reach_variance judges the change of a number of rows since the last evaluation, in percent of the former. */
-static void
-reach_variance(const EtlVerdictInput *input, EtlCheckResult *result, StringInfo message)
-{
-	int64 rows = input->measure.rows;
-	int64 change = rows - input->baseline;
+	int64 rows = input->probe->measure.rows;
 
 	result->unit = "rows";
 	result->measured = psprintf(INT64_FORMAT, rows);
-	appendStringInfoString(message, words_for_rows(rows));
-	if (!input->has_baseline)
-	{
-		appendStringInfoString(message, ", nothing to compare with yet");
-		result->state = ETL_CHECK_NOT_EVALUATED;
-		return;
-	}
-	result->baseline = psprintf(INT64_FORMAT, input->baseline);
-	if (change == 0)
-		appendStringInfoString(message, ", as many as last time");
-	else if (input->baseline == 0)
-		appendStringInfoString(message, " after 0 last time");
-	else
-		appendStringInfo(message, ", %s%% %s than the " INT64_FORMAT " last time",
-						 number(100.0 * fabs((double) change) / input->baseline, 2), change > 0 ? "more" : "fewer",
-						 input->baseline);
-	if (input->baseline == 0)
-		judge(input, change == 0 ? 0 : INFINITY, result);
-	else
-		judge(input, 100.0 * fabs((double) change) / input->baseline, result);
+	appendStringInfoString(message, etl_verdict_rows(rows));
+	result->state = etl_verdict_judge(input, (double) rows);
 }
 
 /* reach_freshness judges the age of the newest value. */
 static void
 reach_freshness(const EtlVerdictInput *input, EtlCheckResult *result, StringInfo message)
 {
-	const EtlMeasure *measure = &input->measure;
-	const char *column = input->task->columns.name[0];
+	const EtlMeasure *measure = &input->probe->measure;
+	const char *column = input->probe->task->columns.name[0];
 
 	result->unit = "seconds";
 	if (measure->newest == NULL)
 	{
 		appendStringInfo(message, "no row has a value of %s", column);
-		judge(input, INFINITY, result);
+		result->state = etl_verdict_judge(input, INFINITY);
 		return;
 	}
 	if (measure->finite)
-		result->measured = number(measure->age, 3);
+		result->measured = etl_verdict_number(measure->age, 3);
 	appendStringInfo(message, "newest %s is %s", column, measure->newest);
 	if (measure->finite)
 		appendStringInfo(message, ", %s %s", words_for_seconds(measure->age), measure->age < 0 ? "ahead" : "old");
-	judge(input, measure->age, result);
+	result->state = etl_verdict_judge(input, measure->age);
 	if (measure->age < -CLOCK_TOLERANCE)
 	{
 		appendStringInfoString(message, ": it lies in the future");
@@ -161,12 +131,51 @@ reach_freshness(const EtlVerdictInput *input, EtlCheckResult *result, StringInfo
 	}
 }
 
+/* append_fault says in words which rows are at fault. */
+static void
+append_fault(StringInfo message, const EtlProbe *probe)
+{
+	const EtlMeasure *measure = &probe->measure;
+	char *columns = words_for_columns(&probe->task->columns);
+	char *of = psprintf(INT64_FORMAT " of %s", measure->affected, etl_verdict_rows(measure->rows));
+
+	switch (probe->type->kind)
+	{
+		case ETL_CHECK_DUPLICATES:
+			appendStringInfo(message, INT64_FORMAT " surplus %s in " INT64_FORMAT " by %s", measure->affected,
+							 measure->affected == 1 ? "row" : "rows", measure->rows, columns);
+			break;
+		case ETL_CHECK_UNIQUE:
+			appendStringInfo(message, "%s with values of %s that others have", of, columns);
+			break;
+		case ETL_CHECK_NULL_PCT:
+			appendStringInfo(message, "%s without %s", of, measure->column);
+			break;
+		case ETL_CHECK_ACCEPTED_VALUES:
+			appendStringInfo(message, "%s with other values of %s", of, columns);
+			break;
+		case ETL_CHECK_RANGE:
+			appendStringInfo(message, "%s with %s out of range", of, columns);
+			break;
+		case ETL_CHECK_REGEX:
+			appendStringInfo(message, "%s with %s not matching", of, columns);
+			break;
+		case ETL_CHECK_RELATIONSHIP:
+			appendStringInfo(message, "%s with %s not in %s", of, columns, probe->task->reference);
+			break;
+		case ETL_CHECK_QUERY:
+			appendStringInfo(message, "%s at fault", etl_verdict_rows(measure->affected));
+			break;
+		default:
+			appendStringInfo(message, "%s not meeting the condition", of);
+	}
+}
+
 /* reach_share judges a number of rows at fault, as a count or in percent of all rows. */
 static void
 reach_share(const EtlVerdictInput *input, EtlCheckResult *result, StringInfo message)
 {
-	const EtlTask *task = input->task;
-	const EtlMeasure *measure = &input->measure;
+	const EtlMeasure *measure = &input->probe->measure;
 	EtlThresholdKind kind = input->fail.given ? input->fail.kind : input->warn.kind;
 	double value = measure->affected;
 
@@ -179,26 +188,18 @@ reach_share(const EtlVerdictInput *input, EtlCheckResult *result, StringInfo mes
 	}
 	if (kind == ETL_THRESHOLD_PERCENT)
 		value = 100.0 * value / measure->rows;
-	result->measured = number(value, 10);
-	if (strcmp(task->check_type, "duplicates") == 0)
-		appendStringInfo(message, INT64_FORMAT " surplus %s in " INT64_FORMAT " by %s", measure->affected,
-						 measure->affected == 1 ? "row" : "rows", measure->rows, words_for_columns(&task->columns));
-	else if (strcmp(task->check_type, "null_pct") == 0)
-		appendStringInfo(message, INT64_FORMAT " of %s without %s", measure->affected, words_for_rows(measure->rows),
-						 measure->column);
-	else
-		appendStringInfo(message, INT64_FORMAT " of %s not meeting the condition", measure->affected,
-						 words_for_rows(measure->rows));
+	result->measured = etl_verdict_number(value, 10);
+	append_fault(message, input->probe);
 	if (kind == ETL_THRESHOLD_PERCENT)
-		appendStringInfo(message, " (%s%%)", number(value, 4));
-	judge(input, value, result);
+		appendStringInfo(message, " (%s%%)", etl_verdict_number(value, 4));
+	result->state = etl_verdict_judge(input, value);
 }
 
 /* append_thresholds says where the check warns and fails. */
 static void
 append_thresholds(StringInfo message, const EtlVerdictInput *input)
 {
-	const char *side = strcmp(input->task->check_type, "row_count") == 0 ? "below" : "above";
+	const char *side = input->probe->type->kind == ETL_CHECK_ROW_COUNT ? "below" : "above";
 
 	if (input->warn.given)
 		appendStringInfo(message, "; warns %s %s", side, input->warn.text);
@@ -210,7 +211,6 @@ append_thresholds(StringInfo message, const EtlVerdictInput *input)
 void
 etl_verdict_reach(const EtlVerdictInput *input, EtlCheckResult *result)
 {
-	const char *type = input->task->check_type;
 	StringInfoData message;
 
 	initStringInfo(&message);
@@ -218,14 +218,32 @@ etl_verdict_reach(const EtlVerdictInput *input, EtlCheckResult *result)
 	result->baseline = NULL;
 	result->warn = input->warn.text;
 	result->fail = input->fail.text;
-	if (strcmp(type, "row_count") == 0)
-		reach_row_count(input, result, &message);
-	else if (strcmp(type, "row_count_variance") == 0)
-		reach_variance(input, result, &message);
-	else if (strcmp(type, "freshness") == 0)
-		reach_freshness(input, result, &message);
-	else
-		reach_share(input, result, &message);
+	switch (input->probe->type->kind)
+	{
+		case ETL_CHECK_ROW_COUNT:
+			reach_row_count(input, result, &message);
+			break;
+		case ETL_CHECK_VARIANCE:
+			etl_verdict_variance(input, result, &message);
+			break;
+		case ETL_CHECK_FRESHNESS:
+			reach_freshness(input, result, &message);
+			break;
+		case ETL_CHECK_SCHEMA:
+			etl_verdict_schema(input, result, &message);
+			break;
+		case ETL_CHECK_RECONCILIATION:
+			etl_verdict_reconciliation(input, result, &message);
+			break;
+		case ETL_CHECK_DISTRIBUTION:
+			etl_verdict_distribution(input, result, &message);
+			break;
+		case ETL_CHECK_ANOMALY:
+			etl_verdict_anomaly(input, result, &message);
+			break;
+		default:
+			reach_share(input, result, &message);
+	}
 	append_thresholds(&message, input);
 	result->message = message.data;
 }

@@ -51,6 +51,7 @@ typedef struct EtlAttempt
 	const char *reader_reason;
 	const char *sql;	/* main statement */
 	StringInfo message; /* what a person should know; may be empty */
+	List *screens;		/* load: of EtlScreen: checks that put rows aside */
 	List *tally;		/* of EtlTally: what was counted by name, for etl.task_run.details */
 } EtlAttempt;
 

@@ -30,6 +30,7 @@
 #include "worker/context.h"
 #include "worker/lock.h"
 #include "worker/publish.h"
+#include "worker/siblings.h"
 #include "worker/remote.h"
 
 extern PGDLLEXPORT void etl_executor_main(Datum arg);
@@ -241,10 +242,13 @@ start_timeout(const EtlTask *task)
 
 /* do_all does the work of each attempt. The timeout of the last one covers the commit as well. */
 static void
-do_all(EtlPublish *publish)
+do_all(EtlPublish *publish, const EtlRunInfo *info)
 {
 	if (publish->n == 1)
+	{
+		etl_siblings_find(publish, info);
 		publish->state[0] = etl_work_run(publish->work[0]);
+	}
 	else
 		for (;;)
 		{
@@ -313,7 +317,7 @@ record_failure(EtlPublish *publish, ErrorData *error)
 
 /* work_on does the work and records how it ended. */
 static void
-work_on(EtlPublish *publish)
+work_on(EtlPublish *publish, const EtlRunInfo *info)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
@@ -326,7 +330,7 @@ work_on(EtlPublish *publish)
 		CHECK_FOR_INTERRUPTS();
 		ETL_FAULT("claimed");
 		begin_step();
-		do_all(publish);
+		do_all(publish, info);
 		finish(publish);
 		working = false;
 		QueryCancelPending = false;
@@ -369,7 +373,7 @@ etl_executor_main(Datum arg)
 	if (publish != NULL)
 	{
 		etl_context_set(&info);
-		work_on(publish);
+		work_on(publish, &info);
 		etl_context_set(NULL);
 	}
 	pgstat_report_stat(true);

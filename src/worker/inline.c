@@ -18,6 +18,7 @@
 #include "worker/context.h"
 #include "worker/inline.h"
 #include "worker/publish.h"
+#include "worker/siblings.h"
 #include "worker/transition.h"
 #include "worker/wait.h"
 
@@ -47,17 +48,18 @@ run_as_owner(EtlWork *work)
 
 /* run_work does the work of one task. Errors: whatever the task raises; ZE003 for a failed check. */
 static void
-run_work(EtlPublish *publish)
+run_work(EtlPublish *publish, const EtlRunInfo *info)
 {
 	EtlWork *work = publish->work[publish->at];
 	EtlTaskState state;
 
 	work->attempt.is_inline = true;
 	work->attempt.is_published = publish->n > 1;
+	etl_siblings_find(publish, info);
 	state = publish->state[publish->at] = run_as_owner(work);
 	if (state == ETL_TASK_FAILED)
 		ereport(ERROR, (errcode(ERRCODE_ETL_CHECK_FAILED),
-						errmsg("check \"%s\" failed: %s", work->attempt.task->name, work->result[0].message),
+						errmsg("check \"%s\" failed: %s", work->attempt.task->name, work->result[0]->message),
 						errdetail("The run was inline, so everything that it had done was rolled back.")));
 	CommandCounterIncrement();
 }
@@ -92,7 +94,7 @@ run_task(const EtlAdvance *advance, int node, const EtlRunInfo *info)
 	EtlPublish *publish = add_works(advance, node, info);
 
 	for (publish->at = 0; publish->at < publish->n; publish->at++)
-		run_work(publish);
+		run_work(publish, info);
 	etl_publish_finish(publish);
 	CommandCounterIncrement();
 	for (int i = 0; i < publish->n; i++)

@@ -9,6 +9,7 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "worker/known.h"
+#include "worker/siblings.h"
 #include "worker/together.h"
 
 static HTAB *known = NULL;
@@ -129,6 +130,7 @@ add_need(EtlCandidate *candidate, const EtlTask *task, const EtlTaskRun *current
 	EtlNeed *need = &candidate->need[candidate->n_needs++];
 
 	need->target = writes_alone(task) ? task->target : NULL;
+	need->scan = task->kind == ETL_TASK_CHECK ? etl_siblings_key(task) : NULL;
 	need->pool = task->pool;
 	need->pool_slots = task->pool_slots;
 	candidate->is_suspect = candidate->is_suspect || current->crashes > 0;

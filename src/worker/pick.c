@@ -12,6 +12,7 @@ typedef struct Load
 	int in_run;
 	int in_pipeline;
 	bool same_target;
+	bool same_scan;
 	bool suspect;
 } Load;
 
@@ -24,6 +25,14 @@ writes_same(const EtlCandidate *one, const EtlCandidate *other)
 			if (other->need[j].target != NULL && strcmp(one->need[i].target, other->need[j].target) == 0)
 				return true;
 	return false;
+}
+
+/* reads_same says whether two candidates are checks of a run that one scan answers. */
+static bool
+reads_same(const EtlCandidate *one, const EtlCandidate *other)
+{
+	return one->run_id == other->run_id && one->n_needs == 1 && other->n_needs == 1 && one->need[0].scan != NULL &&
+		   other->need[0].scan != NULL && strcmp(one->need[0].scan, other->need[0].scan) == 0;
 }
 
 /* load_beside counts what is at work. */
@@ -39,6 +48,7 @@ load_beside(const EtlPick *pick, const EtlCandidate *one)
 		load.in_run += other->run_id == one->run_id;
 		load.in_pipeline += other->pipeline_id == one->pipeline_id;
 		load.suspect = load.suspect || other->is_suspect;
+		load.same_scan = load.same_scan || reads_same(one, other);
 		load.same_target = load.same_target || writes_same(one, other);
 	}
 	return load;
@@ -108,7 +118,8 @@ goes_before(const EtlCandidate *one, const Load *load, const EtlCandidate *other
 static bool
 is_blocked(const EtlCandidate *one, const Load *load)
 {
-	return load->in_run >= one->max_parallel || load->same_target || (one->is_suspect && load->suspect);
+	return load->in_run >= one->max_parallel || load->same_target || load->same_scan ||
+		   (one->is_suspect && load->suspect);
 }
 
 /* waits_in says whether another candidate waits for a pool that one takes as well. */

@@ -12,6 +12,7 @@
 typedef struct EtlNeed
 {
 	const char *target; /* NULL: none */
+	const char *scan;	/* of a check by itself: what it reads, see siblings.h; NULL: no check */
 	const char *pool;	/* NULL: none */
 	int pool_slots;
 } EtlNeed;
@@ -48,6 +49,7 @@ typedef struct EtlPick
  * Chooses the next candidate to start and counts it as being at work; NULL: none may start. Live runs come before
  * backfills, then higher priority, then the pipeline with fewer tasks at work, then who has waited longest. A task does not
  * start while its run has max_parallel tasks at work, another one writes its target, or its pool has too few slots left;
+ * nor a check while another one reads the same in its run, which answers it as well;
  * nor one that the server went down with while another such is at work. Several tasks of one candidate take, of each of
  * their pools, what the one of them takes that takes most.
  */

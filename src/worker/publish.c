@@ -14,6 +14,7 @@
 #include "utils/timestamp.h"
 #include "worker/publish.h"
 #include "worker/publish_notify.h"
+#include "worker/siblings.h"
 #include "worker/together.h"
 #include "worker/transition.h"
 
@@ -73,9 +74,10 @@ etl_publish_member(EtlPublish *publish)
 
 	work->attempt.is_inline = true;
 	work->attempt.is_published = true;
+	etl_siblings_find(publish, NULL);
 	publish->state[publish->at] = do_work(work);
 	if (publish->state[publish->at] == ETL_TASK_FAILED)
-		ereport(ERROR, (errcode(ERRCODE_ETL_CHECK_FAILED), errmsg("check failed: %s", work->result[0].message),
+		ereport(ERROR, (errcode(ERRCODE_ETL_CHECK_FAILED), errmsg("check failed: %s", work->result[0]->message),
 						errdetail("What would have been published with it was rolled back."),
 						errhint("Correct the data or the threshold, then run the pipeline again.")));
 	AtEOXact_GUC(false, level);
@@ -102,11 +104,14 @@ etl_publish_finish(EtlPublish *publish)
 		if (change.to == ETL_TASK_FAILED)
 		{
 			change.error_sqlstate = "ZE003";
-			change.error_message = psprintf("check failed: %s", work->result[0].message);
+			change.error_message = psprintf("check failed: %s", work->result[0]->message);
 		}
 		etl_work_store_results(work);
 		if (etl_transition_task(&change))
+		{
+			etl_siblings_finish(work);
 			continue;
+		}
 		publish->at = i;
 		ereport(ERROR, (errcode(ERRCODE_ETL_STALE_ATTEMPT),
 						errmsg("attempt " INT64_FORMAT " is no longer running and may not commit",

@@ -8,6 +8,7 @@
 #include "errors.h"
 #include "load/load.h"
 #include "quality/check.h"
+#include "quality/screen.h"
 #include "source/extract.h"
 #include "utils/memutils.h"
 #include "worker/command.h"
@@ -20,6 +21,23 @@ add_context(void *arg)
 	const EtlAttempt *attempt = arg;
 
 	errcontext("task \"%s\" of run " INT64_FORMAT, attempt->task->name, attempt->run_id);
+}
+
+/* add_screens tells the load of the checks that put rows aside. Their results are those of the gates. */
+static void
+add_screens(EtlWork *work)
+{
+	for (int i = 0; i < work->gates.n; i++)
+	{
+		EtlScreen *screen;
+
+		if (!etl_check_is_screen(work->gates.task[i]))
+			continue;
+		screen = palloc0(sizeof(EtlScreen));
+		screen->check = work->gates.task[i];
+		screen->result = work->result[i];
+		work->attempt.screens = lappend(work->attempt.screens, screen);
+	}
 }
 
 /* etl_work_prepare fills work for an attempt. task must live as long as work. */
@@ -35,7 +53,18 @@ etl_work_prepare(EtlWork *work, EtlTask *task, int64 run_id, int64 task_run_id)
 	work->attempt.task_run_id = task_run_id;
 	work->attempt.context = context;
 	work->gates = etl_task_run_gates(run_id, task->name);
-	work->result = palloc0(sizeof(EtlCheckResult) * (work->gates.n + 1));
+	work->n_results = task->kind == ETL_TASK_CHECK ? 1 : work->gates.n;
+	work->result = palloc(sizeof(EtlCheckResult *) * Max(work->n_results, 1));
+	for (int i = 0; i < work->n_results; i++)
+	{
+		const EtlTask *check = task->kind == ETL_TASK_CHECK ? task : work->gates.task[i];
+
+		work->result[i] = palloc0(sizeof(EtlCheckResult));
+		work->result[i]->run_id = run_id;
+		work->result[i]->task_run_id = task_run_id;
+		work->result[i]->rolls_back = check->gate != NULL;
+	}
+	add_screens(work);
 	MemoryContextSwitchTo(old);
 }
 
@@ -52,33 +81,37 @@ etl_work_of_run(EtlWork *work, const EtlRunInfo *info)
 	work->attempt.interval_end = info->interval_end;
 }
 
-/* evaluate runs one check and keeps its result where a rollback does not reach it. */
-static EtlCheckState
-evaluate(EtlWork *work, const EtlTask *check)
+/* evaluate_with evaluates a task of kind check, and those that the same scan answers, unless it was done with others. */
+static void
+evaluate_with(EtlWork *work)
 {
-	EtlCheckResult *result = &work->result[work->n_results];
 	MemoryContext old = MemoryContextSwitchTo(work->attempt.context);
+	int n = list_length(work->siblings) + 1;
+	const EtlTask **task = palloc(sizeof(EtlTask *) * n);
+	EtlCheckResult **result = palloc(sizeof(EtlCheckResult *) * n);
+	ListCell *cell;
+	int i = 1;
 
-	result->run_id = work->attempt.run_id;
-	result->task_run_id = work->attempt.task_run_id;
-	result->rolls_back = check->gate != NULL || work->attempt.is_published;
-	/* What stands if the evaluation ends in an exception. */
-	result->state = ETL_CHECK_ERROR;
-	result->message = "the check could not be evaluated";
-	work->n_results++;
-	etl_check_evaluate(check, result);
+	task[0] = work->attempt.task;
+	result[0] = work->result[0];
+	result[0]->rolls_back = work->attempt.is_published;
+	foreach (cell, work->siblings)
+	{
+		EtlWork *sibling = lfirst(cell);
+
+		task[i] = sibling->attempt.task;
+		result[i] = sibling->result[0];
+		result[i++]->rolls_back = work->attempt.is_published;
+		sibling->is_evaluated = true;
+	}
+	etl_check_evaluate(task, result, n);
 	MemoryContextSwitchTo(old);
-	return result->state;
 }
 
-/* run_check does the work of a task of kind check. A failed check is a result, not an exception. */
+/* state_of returns the state that a check reaches by its result. */
 static EtlTaskState
-run_check(EtlWork *work)
+state_of(const EtlTask *check, EtlCheckState state)
 {
-	EtlCheckState state = evaluate(work, work->attempt.task);
-
-	work->attempt.sql = work->result[0].sql;
-	etl_attempt_note(&work->attempt, "%s", work->result[0].message);
 	switch (state)
 	{
 		case ETL_CHECK_PASS:
@@ -87,35 +120,84 @@ run_check(EtlWork *work)
 		case ETL_CHECK_WARN:
 			return ETL_TASK_WARNING;
 		case ETL_CHECK_FAIL:
+			return etl_check_only_warns(check) ? ETL_TASK_WARNING : ETL_TASK_FAILED;
 		case ETL_CHECK_ERROR:
 			return ETL_TASK_FAILED;
 	}
 	pg_unreachable();
 }
 
-/* run_gates evaluates the gates on the uncommitted result. Errors: ZE003 when one of them fails. */
+/* etl_work_check_state notes what a check that was evaluated has to say, and returns the state that it reaches. */
+EtlTaskState
+etl_work_check_state(EtlWork *work)
+{
+	work->attempt.sql = work->result[0]->sql;
+	etl_attempt_note(&work->attempt, "%s", work->result[0]->message);
+	return state_of(work->attempt.task, work->result[0]->state);
+}
+
+/* run_check does the work of a task of kind check. A failed check is a result, not an exception. */
 static EtlTaskState
-run_gates(EtlWork *work)
+run_check(EtlWork *work)
+{
+	if (!work->is_evaluated)
+		evaluate_with(work);
+	return etl_work_check_state(work);
+}
+
+/* evaluate_gates evaluates the gates that stand before the task or, otherwise, before its commit. */
+static void
+evaluate_gates(EtlWork *work, bool before_task)
+{
+	MemoryContext old = MemoryContextSwitchTo(work->attempt.context);
+	const EtlTask **task = palloc(sizeof(EtlTask *) * work->gates.n);
+	EtlCheckResult **result = palloc(sizeof(EtlCheckResult *) * work->gates.n);
+	ListCell *cell;
+	int n = 0;
+
+	for (int i = 0; i < work->gates.n; i++)
+	{
+		const EtlTask *gate = work->gates.task[i];
+
+		if (etl_check_is_screen(gate) || etl_check_is_before_task(gate) != before_task)
+			continue;
+		task[n] = gate;
+		result[n++] = work->result[i];
+	}
+	if (!before_task)
+		foreach (cell, work->attempt.screens)
+			etl_screen_note_nothing(lfirst(cell));
+	etl_check_evaluate(task, result, n);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * run_gates evaluates gates: before the task, or on its uncommitted result. Errors: ZE003 when one of them fails.
+ */
+static EtlTaskState
+run_gates(EtlWork *work, bool before_task)
 {
 	EtlTaskState state = ETL_TASK_SUCCESS;
 	int failed = -1;
 
+	evaluate_gates(work, before_task);
 	for (int i = 0; i < work->gates.n; i++)
 	{
-		EtlCheckState result = evaluate(work, work->gates.task[i]);
+		const EtlTask *gate = work->gates.task[i];
+		EtlTaskState reached = state_of(gate, work->result[i]->state);
 
-		if (result == ETL_CHECK_FAIL && failed < 0)
+		if (etl_check_is_before_task(gate) != before_task || reached == ETL_TASK_SUCCESS)
+			continue;
+		if (reached == ETL_TASK_FAILED && failed < 0)
 			failed = i;
-		if (result != ETL_CHECK_PASS && result != ETL_CHECK_NOT_EVALUATED)
-		{
-			state = ETL_TASK_WARNING;
-			etl_attempt_note(&work->attempt, "%s: %s", work->gates.task[i]->name, work->result[i].message);
-		}
+		state = ETL_TASK_WARNING;
+		etl_attempt_note(&work->attempt, "%s: %s", gate->name, work->result[i]->message);
 	}
 	if (failed >= 0)
 		ereport(ERROR, (errcode(ERRCODE_ETL_CHECK_FAILED),
-						errmsg("gate \"%s\" failed: %s", work->gates.task[failed]->name, work->result[failed].message),
-						errdetail("What the task had written was rolled back."),
+						errmsg("gate \"%s\" failed: %s", work->gates.task[failed]->name, work->result[failed]->message),
+						before_task ? errdetail("The task has not begun.")
+									: errdetail("What the task had written was rolled back."),
 						errhint("Correct the data or the threshold, then run the pipeline again.")));
 	return state;
 }
@@ -151,15 +233,19 @@ EtlTaskState
 etl_work_run(EtlWork *work)
 {
 	ErrorContextCallback callback = {.callback = add_context, .arg = &work->attempt};
+	bool has_gates = work->attempt.task->kind != ETL_TASK_CHECK && work->gates.n > 0;
+	EtlTaskState before = ETL_TASK_SUCCESS;
 	EtlTaskState state;
 
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
+	if (has_gates)
+		before = run_gates(work, true);
 	state = run_kind(work);
-	if (work->attempt.task->kind != ETL_TASK_CHECK && work->gates.n > 0)
-		state = run_gates(work);
+	if (has_gates)
+		state = run_gates(work, false);
 	error_context_stack = callback.previous;
-	return state;
+	return before == ETL_TASK_WARNING ? before : state;
 }
 
 /*
@@ -169,11 +255,13 @@ etl_work_run(EtlWork *work)
 bool
 etl_work_explain_failure(EtlWork *work, const ErrorData *error)
 {
-	EtlCheckResult *last = work->n_results > 0 ? &work->result[work->n_results - 1] : NULL;
-
-	if (last != NULL && last->state == ETL_CHECK_ERROR)
+	for (int i = 0; i < work->n_results; i++)
 	{
-		last->message = MemoryContextStrdup(work->attempt.context, error->message);
+		EtlCheckResult *result = work->result[i];
+
+		if (!etl_check_result_begun(result) || result->state != ETL_CHECK_ERROR)
+			continue;
+		result->message = MemoryContextStrdup(work->attempt.context, error->message);
 		return true;
 	}
 	return error->sqlerrcode == ERRCODE_ETL_CHECK_FAILED;
@@ -184,5 +272,6 @@ void
 etl_work_store_results(const EtlWork *work)
 {
 	for (int i = 0; i < work->n_results; i++)
-		etl_check_result_insert(&work->result[i]);
+		if (etl_check_result_begun(work->result[i]))
+			etl_check_result_insert(work->result[i]);
 }
