@@ -247,3 +247,26 @@ etl_pipeline_unscheduled(Oid role, int64 **pipeline_id)
 	etl_catalog_end(&scope);
 	return n;
 }
+
+/* etl_pipeline_names_checking returns the names of the pipelines that have checks of a table. */
+EtlNames
+etl_pipeline_names_checking(const char *target)
+{
+	static EtlStatement list = {
+		"SELECT coalesce(array_agg(p.name ORDER BY p.name), '{}') AS names FROM etl.pipeline AS p "
+		"WHERE EXISTS (SELECT FROM etl.task AS t WHERE t.pipeline_id = p.pipeline_id "
+		"AND t.kind = 'check' AND t.target = $1)",
+		1,
+		{TEXTOID}};
+	Datum value = CStringGetTextDatum(target);
+	EtlScope scope;
+	EtlNames names;
+	EtlRow row;
+
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&list, &value, NULL, SPI_OK_SELECT);
+	row = etl_catalog_row(&scope, 0);
+	names = etl_row_names(&row, "names");
+	etl_catalog_end(&scope);
+	return names;
+}

@@ -12,6 +12,7 @@ extern int64 etl_pipeline_insert(const EtlPipeline *pipeline);
 extern void etl_pipeline_update(const EtlPipeline *pipeline);
 extern void etl_pipeline_delete(int64 pipeline_id);
 extern int etl_pipeline_unscheduled(Oid role, int64 **pipeline_id);
+extern EtlNames etl_pipeline_names_checking(const char *target);
 extern bool etl_pipeline_active(int64 pipeline_id);
 
 #endif /* ETL_PIPELINE_H */

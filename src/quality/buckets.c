@@ -152,8 +152,8 @@ etl_buckets_choose(const EtlSource *target, const EtlColumn *column, const char 
 	else
 		sql = psprintf("SELECT pg_catalog.jsonb_build_object('items', (SELECT pg_catalog.jsonb_agg(v ORDER BY v COLLATE"
 					   " \"C\") FROM (SELECT %s::pg_catalog.text AS v FROM %s%s WHERE %s%s IS NOT NULL GROUP BY 1"
-					   " ORDER BY pg_catalog.count(*) DESC, 1 COLLATE \"C\" LIMIT %d) AS o))",
-					   name, target->name, sample_clause(target), condition, name, MAX_VALUES);
+					   " ORDER BY pg_catalog.count(*) DESC, (%s::pg_catalog.text) COLLATE \"C\" LIMIT %d) AS o))",
+					   name, target->name, sample_clause(target), condition, name, name, MAX_VALUES);
 	found = etl_sql_text(sql);
 	object = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(found)));
 	return make(is_range, names_in(object, "items"));

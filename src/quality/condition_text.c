@@ -5,8 +5,12 @@
 #include "postgres.h"
 
 #include "dag/statement.h"
-#include "nodes/parsenodes.h"
+#include "catalog/pg_type_d.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
 #include "quality/condition_text.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 /* What is checked, and what an error says about it. */
 typedef struct Text
@@ -69,17 +73,25 @@ etl_condition_text_check(const char *text, const char *option, const char *targe
 void
 etl_condition_text_check_value(const char *text, const char *target)
 {
+	char *plain = psprintf("SELECT (\n%s\n) FROM %s GROUP BY ()", text, target);
+	Query *query;
+	Oid type;
 	Text value = {
 		.text = text,
 		.option = "expression",
 		.alone = psprintf("SELECT\n%s\n", text),
 		.closed = psprintf("SELECT (\n%s\n)", text),
-		.whole = psprintf("SELECT (\n%s\n)::pg_catalog.float8 FROM %s GROUP BY ()", text, target),
+		.whole = plain,
 		.detail = psprintf("It is read as one number over all rows of %s.", target),
 		.hint = pstrdup("Write expression as an aggregate, such as sum(amount) or avg(price)."),
 	};
 
 	check(&value);
+	query = etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(plain)), plain);
+	type = exprType((Node *) linitial_node(TargetEntry, query->targetList)->expr);
+	if (TypeCategory(getBaseType(type)) != TYPCATEGORY_NUMERIC)
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("expression is no number"),
+						errdetail("Its type is %s.", format_type_be(type)), errhint("%s", value.hint)));
 }
 
 /* etl_condition_text_check_query: a SELECT fits into a subquery. */

@@ -6,7 +6,9 @@
 
 #include "catalog/undo.h"
 #include "errors.h"
+#include "load/bisect.h"
 #include "load/load.h"
+#include "miscadmin.h"
 #include "quality/check.h"
 #include "quality/screen.h"
 #include "source/extract.h"
@@ -81,30 +83,84 @@ etl_work_of_run(EtlWork *work, const EtlRunInfo *info)
 	work->attempt.interval_end = info->interval_end;
 }
 
-/* evaluate_with evaluates a task of kind check, and those that the same scan answers, unless it was done with others. */
+/* Checks that are evaluated together. */
+typedef struct Checks
+{
+	const EtlTask **task;
+	EtlCheckResult **result;
+	int n;
+} Checks;
+
+/* scan_checks is for etl_bisect_catch. */
+static void
+scan_checks(void *arg)
+{
+	Checks *scan = arg;
+
+	etl_check_evaluate(scan->task, scan->result, scan->n);
+}
+
+/* scan_of returns the checks of some works, in the memory of the first. */
+static Checks
+scan_of(List *works, bool is_published)
+{
+	Checks scan = {palloc(sizeof(EtlTask *) * list_length(works)),
+				   palloc(sizeof(EtlCheckResult *) * list_length(works)), 0};
+	ListCell *cell;
+
+	foreach (cell, works)
+	{
+		EtlWork *work = lfirst(cell);
+
+		work->result[0]->rolls_back = is_published;
+		work->is_evaluated = true;
+		scan.task[scan.n] = work->attempt.task;
+		scan.result[scan.n++] = work->result[0];
+	}
+	return scan;
+}
+
+/* evaluate_each evaluates checks one by one. Those that raise an error are left to an attempt of their own. */
+static List *
+evaluate_each(List *works, bool is_published)
+{
+	List *good = NIL;
+	ListCell *cell;
+
+	foreach (cell, works)
+	{
+		EtlWork *work = lfirst(cell);
+		Checks one = scan_of(list_make1(work), is_published);
+
+		CHECK_FOR_INTERRUPTS();
+		if (etl_bisect_catch(scan_checks, &one) == NULL)
+			good = lappend(good, work);
+		else
+		{
+			work->is_evaluated = false;
+			work->result[0]->check_name = NULL;
+		}
+	}
+	return good;
+}
+
+/* evaluate_with evaluates a task of kind check, and those that the same scan answers. */
 static void
 evaluate_with(EtlWork *work)
 {
 	MemoryContext old = MemoryContextSwitchTo(work->attempt.context);
-	int n = list_length(work->siblings) + 1;
-	const EtlTask **task = palloc(sizeof(EtlTask *) * n);
-	EtlCheckResult **result = palloc(sizeof(EtlCheckResult *) * n);
-	ListCell *cell;
-	int i = 1;
+	bool is_published = work->attempt.is_published;
+	Checks all = scan_of(lcons(work, list_copy(work->siblings)), is_published);
 
-	task[0] = work->attempt.task;
-	result[0] = work->result[0];
-	result[0]->rolls_back = work->attempt.is_published;
-	foreach (cell, work->siblings)
+	if (all.n == 1)
+		scan_checks(&all);
+	else if (etl_bisect_catch(scan_checks, &all) != NULL)
 	{
-		EtlWork *sibling = lfirst(cell);
+		Checks own = scan_of(list_make1(work), is_published);
 
-		task[i] = sibling->attempt.task;
-		result[i] = sibling->result[0];
-		result[i++]->rolls_back = work->attempt.is_published;
-		sibling->is_evaluated = true;
+		work->siblings = evaluate_each(work->siblings, is_published);
+		scan_checks(&own);
 	}
-	etl_check_evaluate(task, result, n);
 	MemoryContextSwitchTo(old);
 }
 
