@@ -61,6 +61,21 @@ SELECT etl.wait_for_run(:run);
 SELECT check_name, state, measured, baseline, details, message FROM etl.check_result
 WHERE run_id = :run AND check_type IN ('anomaly', 'distribution', 'row_count_variance') ORDER BY 1;
 
+-- What a gate measured in rows that another one rolled back is no baseline.
+CREATE TABLE box (box_id int PRIMARY KEY, weight int);
+INSERT INTO box VALUES (1, 1), (2, 2), (3, 3);
+SELECT etl.create_pipeline('boxes') > 0 AND etl.add_load('boxes', 'boxes', 'SELECT * FROM box', 'stock', '{box_id}') > 0
+   AND etl.add_check('boxes', 'vary', 'stock', 'row_count_variance', fail => '90%', history => 1, action => 'gate') > 0
+   AND etl.add_check('boxes', 'light', 'stock', 'range', columns => '{weight}', max_value => '9', action => 'gate') > 0 AS added;
+SELECT etl.wait_for_run(etl.run_pipeline('boxes', wait => false));
+INSERT INTO box VALUES (4, 40);
+SELECT etl.wait_for_run(etl.run_pipeline('boxes', wait => false));
+DELETE FROM box WHERE box_id = 4;
+INSERT INTO box VALUES (5, 5);
+SELECT etl.wait_for_run(etl.run_pipeline('boxes', wait => false));
+SELECT check_name, state, measured, baseline FROM etl.check_result WHERE check_name IN ('vary', 'light') ORDER BY check_result_id;
+SELECT etl.drop_pipeline('boxes');
+
 -- By hand.
 ALTER TABLE book RENAME COLUMN mood TO temper;
 SELECT check_name, state, measured, message FROM etl.run_checks('book') WHERE check_name IN ('moods', 'states', 'key', 'variance') ORDER BY 1;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine waiting extract large load star scd2 memory http files kafka demo (default: all)
+#   test/bench/run.sh [PART...]    parts: engine waiting extract large load star scd2 checks memory http files kafka demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -8,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load star scd2 memory http files kafka demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load star scd2 checks memory http files kafka demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -201,6 +201,24 @@ part_scd2() {
 	line "scd2: the same 100,000 rows again, which change nothing, seconds" "$(median "${same[@]}")" ""
 	query -c "SELECT etl.drop_pipeline('customer_load')" -c "SELECT etl.drop_pipeline('customer_extract')" \
 		-c "DROP TABLE dw.dim_customer CASCADE" -c "DROP TABLE raw.customer, src.customer" >/dev/null 2>&1
+}
+
+part_checks() {
+	local plain=() ours=() ratio=() a b i
+	local count="SELECT count(*), count(sale_id), count(customer_id), count(quantity), count(amount), count(status), count(created_at) FROM public.checked_fact"
+	query -v rows=10000000 -f "$BENCH/checks.sql" >/dev/null
+	seconds_of "SELECT etl.run_pipeline('checks')" >/dev/null
+	for ((i = 0; i < ROUNDS; i++)); do
+		a=$(seconds_of "$count")
+		b=$(seconds_of "SELECT etl.run_pipeline('checks')")
+		plain+=("$a")
+		ours+=("$b")
+		ratio+=("$(awk -v a="$a" -v b="$b" 'BEGIN { printf "%.2f", b / a }')")
+	done
+	line "count(*), count(column) of 10M rows, seconds" "$(median "${plain[@]}")" ""
+	line "10 checks of them, whole run, seconds" "$(median "${ours[@]}")" ""
+	line "10 checks, ratio to the count" "$(median "${ratio[@]}")" "1.3"
+	query -c "SELECT etl.drop_pipeline('checks')" -c "DROP TABLE public.checked_fact" >/dev/null
 }
 
 # ticks_of prints the processor time that a process has used, in ticks.

@@ -4,7 +4,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 BEGIN;
-SELECT plan(40);
+SELECT plan(43);
 SET client_min_messages = error;
 CREATE SCHEMA src; CREATE SCHEMA raw; CREATE SCHEMA dw;
 
@@ -77,6 +77,16 @@ SELECT is((SELECT count(*) FROM dw.log WHERE amount IS NULL), 0::bigint, 'append
 SELECT ok((SELECT count(*) FROM dw.log) > 100, 'append: others are not');
 SELECT is((SELECT count(*) FROM etl.quarantine WHERE reason = 'check "log_positive"'), 1::bigint, 'append: and are in the quarantine');
 
+-- A join of which only the touched keys are read.
+SELECT etl.add_load('q', 'joined', 'SELECT s.sale_id, s.amount, f.country FROM raw.sale AS s JOIN dw.fact AS f USING (sale_id)', 'dw.joined', '{sale_id}', on_delete => 'delete');
+SELECT etl.add_check('q', 'joined_price', 'dw.joined', 'range', columns => '{amount}', min_value => '0', action => 'quarantine');
+SELECT run();
+SELECT is((SELECT amount FROM dw.joined WHERE sale_id = 8), 8::numeric, 'a join');
+SELECT etl.alter_task('q', 'positive', reset => '{fail}');
+UPDATE src.sale SET amount = -8, updated_at = clock_timestamp() WHERE sale_id = 8;
+SELECT run();
+SELECT is((SELECT amount FROM dw.joined WHERE sale_id = 8), 8::numeric, 'of which a row is put aside keeps what it had');
+
 -- Gates by action; a gate that only warns.
 SELECT etl.add_check('q', 'few', 'dw.fact', 'row_count', fail => '1000', action => 'gate');
 SELECT is((SELECT gate FROM etl.task WHERE name = 'few'), 'fact', 'action gate finds its task');
@@ -103,7 +113,7 @@ SELECT matches(result('source_rows'), '^pass ', 'or lets it begin');
 SELECT etl.add_check('q', 'raw_amount', 'raw.sale', 'range', columns => '{amount}', max_value => '100000', stage => 'raw');
 SELECT results_eq($$SELECT t.name, d.name FROM etl.task_dependency AS e JOIN etl.task AS t USING (task_id) JOIN etl.task AS d ON d.task_id = e.depends_on
   WHERE 'raw_amount' IN (t.name, d.name) ORDER BY 1, 2$$,
-  $$VALUES ('fact', 'raw_amount'), ('hist', 'raw_amount'), ('log', 'raw_amount'), ('raw_amount', 'sale')$$, 'those that read the raw table wait for its check');
+  $$VALUES ('fact', 'raw_amount'), ('hist', 'raw_amount'), ('joined', 'raw_amount'), ('log', 'raw_amount'), ('raw_amount', 'sale')$$, 'those that read the raw table wait for its check');
 INSERT INTO src.sale VALUES (600, 1, 6, 'PT', clock_timestamp());
 SELECT run();
 SELECT is(result('raw_amount'), 'pass 0 0 of 1 row with (amount) out of range; fails above 0', 'it looks at the rows of the run');
@@ -138,6 +148,9 @@ SELECT is(on_day('2026-01-05', 100), 'not_evaluated, not_evaluated', 'a Monday: 
 SELECT is(on_day('2026-01-06', 50), 'not_evaluated, not_evaluated', 'a Tuesday is not comparable; one run is too few');
 SELECT is(on_day('2026-01-12', 105), 'warn 75, pass 100', 'the next Monday is; the median of two');
 SELECT is(on_day('2026-01-13', 52), 'warn 100, pass 50', 'and the next Tuesday');
-SELECT is(on_day('2026-01-19', 104), 'warn 52, pass 102.5', 'the median of three, and of two Mondays');
+SELECT etl.alter_task('b', 'vary_any', min_change => 100);
+SELECT is(on_day('2026-01-14', 90), 'pass 52, not_evaluated', 'a change of few rows is good');
+SELECT etl.alter_task('b', 'vary_any', reset => '{min_change}');
+SELECT is(on_day('2026-01-19', 104), 'warn 90, pass 102.5', 'the median of three, and of two Mondays');
 SELECT * FROM finish();
 ROLLBACK;
