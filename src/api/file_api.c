@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/audit_log.h"
@@ -46,7 +47,7 @@ record(const char *action, EtlPipeline *pipeline, const EtlTask *task, const cha
 Datum
 etl_reload_file(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	char *path = etl_args_required(fcinfo, "path");
 	int64 n = etl_file_ledger_forget(task->task_id, path);
@@ -67,7 +68,7 @@ etl_reload_file(PG_FUNCTION_ARGS)
 Datum
 etl_skip_file(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	char *path = etl_args_required(fcinfo, "path");
 	char *reason = etl_args_text(fcinfo, "reason");

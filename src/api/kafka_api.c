@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/audit_log.h"
@@ -88,7 +89,7 @@ old_offset(int64 task_id, const char *topic, int64 partition)
 Datum
 etl_set_kafka_offset(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	int64 partition = number_of(fcinfo, "partition", false);
 	int64 next = number_of(fcinfo, "next_offset", true);

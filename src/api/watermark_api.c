@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/audit_log.h"
@@ -107,11 +108,24 @@ normal_form(Oid type, const EtlTask *task, char *text)
 	return result;
 }
 
+/* as_owner is normal_form with the rights of the task's owner: the input of a domain may execute a function of his. */
+static char *
+as_owner(const EtlPipeline *pipeline, Oid type, const EtlTask *task, char *text)
+{
+	char *result;
+	EtlRole role;
+
+	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
+	result = normal_form(type, task, text);
+	etl_define_return(&role);
+	return result;
+}
+
 /* etl.set_watermark(pipeline, task, value, reason) RETURNS void */
 Datum
 etl_set_watermark(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	char *value = etl_args_text(fcinfo, "value");
 	char *reason = etl_args_text(fcinfo, "reason");
@@ -122,7 +136,7 @@ etl_set_watermark(PG_FUNCTION_ARGS)
 	etl_define_refuse_running(task, "the watermark");
 	type = cursor_type(task);
 	if (value)
-		value = normal_form(type, task, value);
+		value = as_owner(pipeline, type, task, value);
 	details[0].value = etl_watermark_get(task->task_id, type).value;
 	details[1].value = value;
 	details[2].value = reason;
