@@ -35,3 +35,12 @@ COMMENT ON COLUMN etl.bi_grant.granted_at IS 'When.';
 COMMENT ON COLUMN etl.bi_grant.gives_usage IS 'true: USAGE on schema etl came with the grant and goes with it.';
 CREATE UNIQUE INDEX bi_grant_key ON etl.bi_grant (role, coalesce(pipeline_id, 0));
 CREATE INDEX bi_grant_pipeline_idx ON etl.bi_grant (pipeline_id);
+
+-- Here, because views and row policies call them.
+CREATE FUNCTION etl.may(level text, pipeline text DEFAULT NULL)
+RETURNS boolean LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'etl_may';
+COMMENT ON FUNCTION etl.may IS 'Whether you may do with a pipeline what a level allows, as its owner or by a grant; pipeline NULL: with all pipelines. false for a pipeline that there is not.';
+
+CREATE FUNCTION etl.granted_pipelines(level text)
+RETURNS bigint[] LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'etl_granted_pipelines';
+COMMENT ON FUNCTION etl.granted_pipelines IS 'Numbers of the pipelines for which grants give you a level or more; those whose owner''s rights you have are not among them. The row policies call it once per statement.';

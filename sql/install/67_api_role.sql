@@ -8,13 +8,13 @@ CREATE FUNCTION etl.revoke_role(role text, pipeline text DEFAULT NULL)
 RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_revoke_role';
 COMMENT ON FUNCTION etl.revoke_role IS 'Takes back what etl.grant_role gave for a pipeline (NULL: for all pipelines); false: there was nothing. USAGE on schema etl goes with the last grant that gave it.';
 
-CREATE FUNCTION etl.may(level text, pipeline text DEFAULT NULL)
-RETURNS boolean LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'etl_may';
-COMMENT ON FUNCTION etl.may IS 'Whether you may do with a pipeline what a level allows, as its owner or by a grant; pipeline NULL: with all pipelines. false for a pipeline that there is not.';
+CREATE FUNCTION etl.grant_bi(role text, pipeline text DEFAULT NULL, targets text[] DEFAULT NULL)
+RETURNS integer LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_grant_bi';
+COMMENT ON FUNCTION etl.grant_bi IS 'Lets a role read the targets of the loads and aggregates of a pipeline (NULL: of all whose owner''s rights you have), or only those named, also those that are made later, and their rows of etl.freshness; nothing else. Granted again, it replaces the list. Returns the number of targets that the role may read; a notice names those that the owner of their task may not grant. Raises 42501 for who has not the rights of the owner; 42704 for a role, pipeline or target that there is not.';
 
-CREATE FUNCTION etl.granted_pipelines(level text)
-RETURNS bigint[] LANGUAGE c STABLE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'etl_granted_pipelines';
-COMMENT ON FUNCTION etl.granted_pipelines IS 'Numbers of the pipelines for which grants give you a level or more; those whose owner''s rights you have are not among them. The row policies call it once per statement.';
+CREATE FUNCTION etl.revoke_bi(role text, pipeline text DEFAULT NULL)
+RETURNS boolean LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_revoke_bi';
+COMMENT ON FUNCTION etl.revoke_bi IS 'Takes back what etl.grant_bi gave; false: there was nothing. The use of the schemas of the targets stays.';
 
 -- Changes of definitions are written to the audit log by triggers, whoever makes them. Arguments: the actions for INSERT, UPDATE and
 -- DELETE, the column with the name, then columns whose values are not told (the path of a webhook may be its key).

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/access.h"
+#include "access/bi.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/consumed.h"
@@ -190,6 +191,7 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 	etl_define_task(pipeline, task);
 	problems = etl_define_publish_problems(pipeline);
 	task_id = etl_task_insert(task);
+	etl_bi_share(pipeline, task);
 	etl_define_edges(pipeline);
 	etl_define_check_publication(pipeline, problems);
 	PG_RETURN_INT64(task_id);
@@ -409,7 +411,10 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	/* A watermark of another column, or positions of another or a lost target, would leave rows out. */
 	if (!had_target || differs(task->source, old->source) || differs(task->cursor_column, old->cursor_column) ||
 		differs(task->target, old->target))
+	{
 		etl_task_forget_progress(task->task_id);
+		etl_bi_share(pipeline, task);
+	}
 	else if (!same_names(&task->primary_key, &old->primary_key))
 		etl_extract_progress_abandon(task->task_id);
 	/* Groups that nothing touches would stay as the old query made them. */
