@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "worker/attempt.h"
 #include "worker/command.h"
 #include "worker/lock.h"
 #include "worker/publish_check.h"
@@ -100,7 +101,6 @@ void
 etl_define_become(EtlRole *role, Oid owner, const char *search_path)
 {
 	int context;
-	char *path = psprintf("%s, pg_temp", search_path[0] != '\0' ? search_path : "pg_catalog");
 
 	role->guc_level = NewGUCNestLevel();
 	GetUserIdAndSecContext(&role->user, &role->sec_context);
@@ -108,7 +108,8 @@ etl_define_become(EtlRole *role, Oid owner, const char *search_path)
 	if (role->user != owner)
 		context |= SECURITY_RESTRICTED_OPERATION;
 	SetUserIdAndSecContext(owner, context);
-	(void) set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("search_path", etl_attempt_search_path(search_path), PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* etl_define_return gives them back. */

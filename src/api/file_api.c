@@ -23,14 +23,19 @@ static EtlTask *
 get_extract(EtlPipeline *pipeline, const char *name)
 {
 	EtlTask *task = etl_define_find_task(pipeline, name);
-	Oid source = task->kind == ETL_TASK_EXTRACT ? etl_relation_find(task->source) : InvalidOid;
-	const EtlFeedRoutine *feed = OidIsValid(source) ? etl_feed_find(etl_relation_describe(source, NULL)->fdw) : NULL;
+	const EtlFeedRoutine *feed;
+	EtlRole role;
+	Oid source;
 
+	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
+	source = task->kind == ETL_TASK_EXTRACT ? etl_relation_find(task->source) : InvalidOid;
+	feed = OidIsValid(source) ? etl_feed_find(etl_relation_describe(source, NULL)->fdw) : NULL;
 	if (feed != &etl_s3_feed && feed != &etl_file_feed)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("task \"%s\" reads no files", task->name),
 						errdetail("Its source is no table of etl_s3 or etl_file."),
 						errhint("SELECT * FROM etl.file_ledger shows the files of all extracts.")));
 	etl_define_refuse_running(task, "the files");
+	etl_define_return(&role);
 	return task;
 }
 

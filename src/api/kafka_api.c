@@ -94,6 +94,7 @@ etl_set_kafka_offset(PG_FUNCTION_ARGS)
 	int64 partition = number_of(fcinfo, "partition", false);
 	int64 next = number_of(fcinfo, "next_offset", true);
 	const char *topic;
+	EtlRole role;
 	EtlAuditDetail details[5] = {
 		{.name = "topic"}, {.name = "partition"}, {.name = "old_value"}, {.name = "new_value"}, {.name = "reason"}};
 
@@ -101,9 +102,11 @@ etl_set_kafka_offset(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("next_offset needs a partition"),
 						errdetail("Each partition of a topic counts its messages by itself."),
 						errhint("Name the partition; NULL for both forgets the positions of all partitions.")));
+	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
 	/* First: a running extract may itself wait for the source. */
 	etl_define_refuse_running(task, "the position");
 	topic = topic_of(task);
+	etl_define_return(&role);
 	details[0].value = topic;
 	if (partition >= 0)
 	{

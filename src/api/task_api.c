@@ -359,12 +359,20 @@ same_names(const EtlNames *a, const EtlNames *b)
 	return true;
 }
 
-/* exists says whether the table that a task writes is there. */
+/* exists says whether the table that a task writes is there, for its owner. */
 static bool
-exists(const char *target)
+exists(const EtlPipeline *pipeline, const EtlTask *task)
 {
-	return target == NULL ||
-		   OidIsValid(RangeVarGetRelid(makeRangeVarFromNameList(etl_compat_qualified_name(target)), NoLock, true));
+	EtlRole role;
+	bool found;
+
+	if (task->target == NULL)
+		return true;
+	etl_define_become(&role, etl_define_task_owner(pipeline, task), "pg_catalog");
+	found = OidIsValid(
+		RangeVarGetRelid(makeRangeVarFromNameList(etl_compat_qualified_name(task->target)), NoLock, true));
+	etl_define_return(&role);
+	return found;
 }
 
 /* etl.alter_task(pipeline, name, ...) RETURNS void */
@@ -377,7 +385,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	char *owner = etl_args_text(fcinfo, "owner");
 	char *type = etl_args_text(fcinfo, "type");
 	char *new_name = NULL;
-	bool had_target = exists(old->target);
+	bool had_target = exists(pipeline, old);
 	EtlTask *task;
 	List *problems;
 

@@ -108,17 +108,24 @@ normal_form(Oid type, const EtlTask *task, char *text)
 	return result;
 }
 
-/* as_owner is normal_form with the rights of the task's owner: the input of a domain may execute a function of his. */
-static char *
-as_owner(const EtlPipeline *pipeline, Oid type, const EtlTask *task, char *text)
+/*
+ * as_owner returns the type of the cursor and the value in its normal form, with the rights of the task's owner: who may move a
+ * watermark need not see the source, and must not execute functions of it. Errors: 55006 while the extract is running.
+ */
+static Oid
+as_owner(const EtlPipeline *pipeline, const EtlTask *task, char **value)
 {
-	char *result;
 	EtlRole role;
+	Oid type;
 
 	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
-	result = normal_form(type, task, text);
+	/* First: a running extract may itself wait for the source. */
+	etl_define_refuse_running(task, "the watermark");
+	type = cursor_type(task);
+	if (*value)
+		*value = normal_form(type, task, *value);
 	etl_define_return(&role);
-	return result;
+	return type;
 }
 
 /* etl.set_watermark(pipeline, task, value, reason) RETURNS void */
@@ -132,11 +139,7 @@ etl_set_watermark(PG_FUNCTION_ARGS)
 	Oid type;
 	EtlAuditDetail details[3] = {{.name = "old_value"}, {.name = "new_value"}, {.name = "reason"}};
 
-	/* First: a running extract may itself wait for the source. */
-	etl_define_refuse_running(task, "the watermark");
-	type = cursor_type(task);
-	if (value)
-		value = as_owner(pipeline, type, task, value);
+	type = as_owner(pipeline, task, &value);
 	details[0].value = etl_watermark_get(task->task_id, type).value;
 	details[1].value = value;
 	details[2].value = reason;
