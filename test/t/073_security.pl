@@ -92,7 +92,7 @@ my %escape = (
 	'etl tables' => q{UPDATE etl.task SET owner = 'boss'},
 	'etl.allowed_hosts' => q{SET etl.allowed_hosts = '0.0.0.0/0'},
 	'file server' => q{CREATE SERVER f FOREIGN DATA WRAPPER etl_file OPTIONS (root '/etc')},
-	'http server' => q{CREATE SERVER h FOREIGN DATA WRAPPER etl_http OPTIONS (url 'http://169.254.169.254')},
+	'http server' => q{CREATE SERVER h FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'http://127.0.0.1:1')},
 );
 sql(q{SET ROLE attacker; SELECT etl.create_pipeline('escape', max_parallel => 4)});
 for my $name (sort keys %escape)
@@ -125,7 +125,7 @@ sql('ALTER ROLE victim LOGIN');
 # ---- secrets -------------------------------------------------------------------------------------------------------------
 
 # Options of user mappings are shown nowhere.
-sql(q{SET etl.allowed_hosts = '127.0.0.1/32'; CREATE SERVER api FOREIGN DATA WRAPPER etl_http OPTIONS (url 'http://127.0.0.1:9', auth 'bearer');
+sql(q{SET etl.allowed_hosts = '127.0.0.1/32'; CREATE SERVER api FOREIGN DATA WRAPPER etl_http OPTIONS (base_url 'http://127.0.0.1:9', auth 'bearer');
 	CREATE USER MAPPING FOR victim SERVER api OPTIONS (token 'Geheim4711'); GRANT USAGE ON FOREIGN SERVER api TO victim;
 	CREATE SCHEMA api AUTHORIZATION victim; CREATE SCHEMA raw AUTHORIZATION victim;
 	CREATE FOREIGN TABLE api.items (id int) SERVER api OPTIONS (path '/items'); ALTER FOREIGN TABLE api.items OWNER TO victim;
