@@ -143,6 +143,15 @@ SELECT count(*) FROM etl.bi_grant WHERE sec.leak(granted_at);
 SELECT etl.may('viewer', 'sec'), etl.may('viewer'), etl.granted_pipelines('viewer');
 RESET ROLE;
 
+-- A table of a stranger executes his triggers with the rights of who writes it: etl.validate says so.
+SET ROLE sec_stranger;
+CREATE TABLE sec.strange (id int PRIMARY KEY, v text);
+GRANT SELECT, INSERT, UPDATE, DELETE ON sec.strange TO sec_owner;
+SET ROLE sec_owner;
+SELECT etl.add_load('sec', 'strange', 'SELECT id, v FROM raw', 'sec.strange', '{id}') > 0;
+SELECT task, severity, problem, hint FROM etl.validate('sec') WHERE task IN ('strange', 'load');
+RESET ROLE;
+
 -- Names are names.
 SET ROLE sec_owner;
 SELECT etl.create_pipeline('p''; DROP TABLE sec.source; --') > 0;

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(etl_add_extract);
 PG_FUNCTION_INFO_V1(etl_add_load);
@@ -359,20 +360,20 @@ same_names(const EtlNames *a, const EtlNames *b)
 	return true;
 }
 
-/* exists says whether the table that a task writes is there, for its owner. */
+/* exists says whether the table that a task writes is there, also for a caller who may not use its schema. */
 static bool
-exists(const EtlPipeline *pipeline, const EtlTask *task)
+exists(const EtlTask *task)
 {
-	EtlRole role;
-	bool found;
+	RangeVar *name;
+	Oid schema;
 
 	if (task->target == NULL)
 		return true;
-	etl_define_become(&role, etl_define_task_owner(pipeline, task), "pg_catalog");
-	found = OidIsValid(
-		RangeVarGetRelid(makeRangeVarFromNameList(etl_compat_qualified_name(task->target)), NoLock, true));
-	etl_define_return(&role);
-	return found;
+	name = makeRangeVarFromNameList(etl_compat_qualified_name(task->target));
+	if (name->schemaname == NULL)
+		return OidIsValid(RangeVarGetRelid(name, NoLock, true));
+	schema = get_namespace_oid(name->schemaname, true);
+	return OidIsValid(schema) && OidIsValid(get_relname_relid(name->relname, schema));
 }
 
 /* etl.alter_task(pipeline, name, ...) RETURNS void */
@@ -385,7 +386,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	char *owner = etl_args_text(fcinfo, "owner");
 	char *type = etl_args_text(fcinfo, "type");
 	char *new_name = NULL;
-	bool had_target = exists(pipeline, old);
+	bool had_target = exists(old);
 	EtlTask *task;
 	List *problems;
 
