@@ -189,12 +189,16 @@ etl_role_grant_has_own_usage(Oid role)
 	return etl_catalog_call(&find, &value, NULL, SPI_OK_SELECT) > 0;
 }
 
-/* etl_role_grant_usage runs as the owner of the schema. */
+/*
+ * etl_role_grant_usage runs as the owner of the schema. Of two sessions that change its privileges at once PostgreSQL would let one fail
+ * ("tuple concurrently updated"), so one waits.
+ */
 void
 etl_role_grant_usage(Oid role, bool give)
 {
 	const char *name = quote_identifier(GetUserNameFromId(role, false));
 
+	(void) etl_own_table_execute("LOCK TABLE etl.role_grant IN SHARE ROW EXCLUSIVE MODE", SPI_OK_UTILITY);
 	(void) etl_own_table_execute(give ? psprintf("GRANT USAGE ON SCHEMA etl TO %s", name)
 									  : psprintf("REVOKE USAGE ON SCHEMA etl FROM %s", name),
 								 SPI_OK_UTILITY);
