@@ -94,7 +94,7 @@ SELECT t.name, h.old_value, h.new_value, h.reason, h.run_id IS NULL AS by_hand
 FROM etl.watermark_history AS h JOIN etl.task AS t USING (task_id)
 WHERE t.name IN ('big', 'moment', 'word', 'word_nokey') AND h.move_id > (SELECT min(move_id) FROM etl.watermark_history WHERE run_id IS NULL) - 1
 ORDER BY t.name, h.move_id;
-SELECT action, pipeline, task, details, role = current_user::regrole FROM etl.audit_log WHERE pipeline = 'wm' ORDER BY audit_id;
+SELECT action, pipeline, task, details, role = current_user::regrole FROM etl.audit_log WHERE pipeline = 'wm' AND action = 'set_watermark' ORDER BY audit_id;
 -- Forwards: what lies between is never read.
 SELECT etl.set_watermark('wm', 'small', '100');
 INSERT INTO wm.small VALUES (7, 99, 'never'), (8, 100, 'read');

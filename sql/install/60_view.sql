@@ -1,4 +1,4 @@
--- Views for people and BI. security_invoker: each reader sees what the row policies of the tables allow him.
+-- Views for people and BI. security_invoker: each reader sees what the row policies of the tables allow him; the others say what they check instead.
 
 CREATE VIEW etl.run_status WITH (security_invoker = true) AS
 SELECT r.run_id, p.name AS pipeline, r.state, r.mode, r.logical_time, r.scheduled_for, r.backfill_id, r.requested_at,
@@ -34,12 +34,16 @@ COMMENT ON VIEW etl.task_status IS 'One row per run and task: its last attempt.'
 
 -- An attempt that ended as warning with an error has kept the rows of earlier runs (on_failure => 'use_last'). Runs of a
 -- backfill fill intervals of the past and say nothing about now. Each LATERAL walks back along task_run_task_idx.
-CREATE VIEW etl.freshness WITH (security_invoker = true) AS
+-- With the rights of the extension: whoever may read the target of a load or an aggregate sees how fresh it is, though not the
+-- pipeline itself, nor what an error says.
+CREATE VIEW etl.freshness WITH (security_barrier = true) AS
 SELECT p.name AS pipeline, t.name AS task, t.kind, t.target, s.ended_at AS last_success_at, now() - s.ended_at AS age,
-       coalesce(l.stale, false) AS stale, CASE WHEN l.stale THEN l.error END AS last_error,
-       w.value AS watermark, c.ended_at AS last_change_at
+       coalesce(l.stale, false) AS stale, CASE WHEN l.stale AND p.is_seen THEN l.error END AS last_error,
+       CASE WHEN p.is_seen THEN w.value END AS watermark, c.ended_at AS last_change_at, s.logical_time AS data_until
 FROM etl.task AS t
-JOIN etl.pipeline AS p ON p.pipeline_id = t.pipeline_id
+JOIN (SELECT x.pipeline_id, x.name, pg_has_role(current_user, x.owner, 'USAGE')
+             OR x.pipeline_id = ANY ((SELECT etl.granted_pipelines('viewer'))::bigint[]) AS is_seen
+      FROM etl.pipeline AS x) AS p ON p.pipeline_id = t.pipeline_id
 LEFT JOIN etl.watermark AS w ON w.task_id = t.task_id
 LEFT JOIN LATERAL (
   SELECT x.state <> 'success' AND (x.state <> 'warning' OR x.error_sqlstate IS NOT NULL) AS stale,
@@ -48,7 +52,7 @@ LEFT JOIN LATERAL (
   WHERE x.task_id = t.task_id AND x.state IN ('success', 'warning', 'failed', 'upstream_failed', 'cancelled')
   ORDER BY x.task_run_id DESC LIMIT 1) AS l ON true
 LEFT JOIN LATERAL (
-  SELECT x.ended_at
+  SELECT x.ended_at, r.logical_time
   FROM etl.task_run AS x JOIN etl.run AS r ON r.run_id = x.run_id AND r.backfill_id IS NULL AND r.rolled_back_at IS NULL
   WHERE x.task_id = t.task_id AND (x.state = 'success' OR x.state = 'warning' AND x.error_sqlstate IS NULL)
   ORDER BY x.task_run_id DESC LIMIT 1) AS s ON true
@@ -58,7 +62,8 @@ LEFT JOIN LATERAL (
   WHERE x.task_id = t.task_id AND x.state IN ('success', 'warning')
     AND (x.rows_inserted > 0 OR x.rows_updated > 0 OR x.rows_deleted > 0)
   ORDER BY x.task_run_id DESC LIMIT 1) AS c ON true
-WHERE t.kind IN ('extract', 'load', 'aggregate');
+WHERE t.kind IN ('extract', 'load', 'aggregate')
+  AND (p.is_seen OR t.kind <> 'extract' AND has_table_privilege(current_user, to_regclass(t.target), 'SELECT'));
 COMMENT ON VIEW etl.freshness IS 'One row per table that a pipeline keeps: when it was last brought up to date, whether the attempts since then have failed, and when a row last changed.';
 
 CREATE VIEW etl.quality WITH (security_invoker = true) AS
@@ -125,7 +130,8 @@ BEGIN
       ('last_success_at', 'End of the last successful attempt; one that ended with on_failure => ''use_last'' is none. NULL: never, or longer ago than history is kept.'),
       ('age', 'Time since then.'),
       ('stale', 'true: the latest attempt that has ended did not bring the table up to date: it failed, was cancelled, or could not start because of what it depends on.'),
-      ('last_error', 'stale: why.'),
+      ('last_error', 'stale: why; NULL for those who see the target but not the pipeline.'),
+      ('data_until', 'Logical time of the run that last brought it up to date.'),
       ('watermark', 'extract: highest cursor value taken.'), ('last_change_at', 'End of the last attempt that changed a row.'),
       ('pool', 'Name of the pool.'), ('used', 'Slots that running tasks have taken, by the definitions of their runs.'),
       ('waiting', 'Tasks of the pool that are ready to start.'),

@@ -1,11 +1,28 @@
--- Reading: whoever may use the schema sees the pipelines of roles that he is a member of. Writing: only the functions.
+-- Reading: whoever may use the schema sees the pipelines whose owner's rights he has, and those that a grant shows him. Writing: only
+-- the functions. etl.pipeline alone asks who somebody is; the other tables ask it. The subquery about grants is evaluated once per
+-- statement, and only when some pipeline is not the reader's own.
 
 GRANT SELECT ON ALL TABLES IN SCHEMA etl TO PUBLIC;
 
 
 ALTER TABLE etl.pipeline ENABLE ROW LEVEL SECURITY;
 CREATE POLICY pipeline_member ON etl.pipeline FOR SELECT
-  USING (pg_has_role(current_user, owner, 'MEMBER'));
+  USING (pg_has_role(current_user, owner, 'USAGE')
+         OR pipeline_id = ANY ((SELECT etl.granted_pipelines('viewer'))::bigint[]));
+
+-- Who has been given what: the grants of oneself, and those for the pipelines that one may grant for.
+ALTER TABLE etl.role_grant ENABLE ROW LEVEL SECURITY;
+CREATE POLICY role_grant_member ON etl.role_grant FOR SELECT
+  USING (pg_has_role(current_user, role, 'USAGE') OR (SELECT etl.may('admin'))
+         OR EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = role_grant.pipeline_id
+                    AND (pg_has_role(current_user, p.owner, 'USAGE')
+                         OR p.pipeline_id = ANY ((SELECT etl.granted_pipelines('admin'))::bigint[]))));
+ALTER TABLE etl.bi_grant ENABLE ROW LEVEL SECURITY;
+CREATE POLICY bi_grant_member ON etl.bi_grant FOR SELECT
+  USING (pg_has_role(current_user, role, 'USAGE') OR pg_has_role(current_user, granted_by, 'USAGE') OR (SELECT etl.may('admin'))
+         OR EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = bi_grant.pipeline_id
+                    AND (pg_has_role(current_user, p.owner, 'USAGE')
+                         OR p.pipeline_id = ANY ((SELECT etl.granted_pipelines('admin'))::bigint[]))));
 
 -- The subquery on etl.pipeline is itself under the policy above.
 ALTER TABLE etl.task ENABLE ROW LEVEL SECURITY;
@@ -21,8 +38,11 @@ ALTER TABLE etl.task_run ENABLE ROW LEVEL SECURITY;
 CREATE POLICY task_run_member ON etl.task_run FOR SELECT
   USING (EXISTS (SELECT FROM etl.run AS r WHERE r.run_id = task_run.run_id));
 ALTER TABLE etl.quarantine ENABLE ROW LEVEL SECURITY;
+-- Rows of the sources: for the owner and admins. Others who see the pipeline have etl.quarantine_summary.
 CREATE POLICY quarantine_member ON etl.quarantine FOR SELECT
-  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = quarantine.pipeline_id));
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = quarantine.pipeline_id
+                 AND (pg_has_role(current_user, p.owner, 'USAGE')
+                      OR p.pipeline_id = ANY ((SELECT etl.granted_pipelines('admin'))::bigint[]))));
 ALTER TABLE etl.check_result ENABLE ROW LEVEL SECURITY;
 CREATE POLICY check_result_member ON etl.check_result FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = check_result.pipeline_id));
@@ -58,7 +78,8 @@ CREATE POLICY run_snapshot_member ON etl.run_snapshot FOR SELECT
   USING (EXISTS (SELECT FROM etl.run AS r WHERE r.run_id = run_snapshot.run_id));
 ALTER TABLE etl.audit_log ENABLE ROW LEVEL SECURITY;
 CREATE POLICY audit_log_member ON etl.audit_log FOR SELECT
-  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = audit_log.pipeline_id));
+  USING (pg_has_role(current_user, role, 'USAGE') OR (SELECT etl.may('admin'))
+         OR EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = audit_log.pipeline_id));
 ALTER TABLE etl.consumed ENABLE ROW LEVEL SECURITY;
 CREATE POLICY consumed_member ON etl.consumed FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = consumed.task_id));
@@ -79,7 +100,7 @@ CREATE POLICY backfill_chunk_member ON etl.backfill_chunk FOR SELECT
   USING (EXISTS (SELECT FROM etl.backfill AS b WHERE b.backfill_id = backfill_chunk.backfill_id));
 ALTER TABLE etl.alert_route ENABLE ROW LEVEL SECURITY;
 CREATE POLICY alert_route_member ON etl.alert_route FOR SELECT
-  USING (pg_has_role(current_user, owner, 'MEMBER'));
+  USING (pg_has_role(current_user, owner, 'USAGE'));
 ALTER TABLE etl.alert ENABLE ROW LEVEL SECURITY;
 -- Tests of a route belong to no pipeline: who sees that they were sent sees them.
 CREATE POLICY alert_member ON etl.alert FOR SELECT
@@ -87,7 +108,7 @@ CREATE POLICY alert_member ON etl.alert FOR SELECT
          OR pipeline_id IS NULL AND EXISTS (SELECT FROM etl.alert_delivery AS d WHERE d.alert_id = alert.alert_id));
 ALTER TABLE etl.alert_delivery ENABLE ROW LEVEL SECURITY;
 CREATE POLICY alert_delivery_member ON etl.alert_delivery FOR SELECT
-  USING (pg_has_role(current_user, owner, 'MEMBER'));
+  USING (pg_has_role(current_user, owner, 'USAGE'));
 ALTER TABLE etl.undo ENABLE ROW LEVEL SECURITY;
 CREATE POLICY undo_member ON etl.undo FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = undo.task_id));

@@ -4,9 +4,11 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/alert_delivery.h"
+#include "catalog/audit_log.h"
 #include "miscadmin.h"
 #include "notify/alert.h"
 #include "notify/route.h"
@@ -30,6 +32,7 @@ etl_add_alert_route(PG_FUNCTION_ARGS)
 
 	(void) etl_args_required(fcinfo, "name");
 	(void) etl_args_required(fcinfo, "channel");
+	etl_access_check_create("an alert route");
 	route = etl_alert_route_parse(etl_args_object(fcinfo));
 	route->owner = GetUserId();
 	route->owner_name = GetUserNameFromId(route->owner, false);
@@ -75,8 +78,11 @@ etl_alter_alert_route(PG_FUNCTION_ARGS)
 Datum
 etl_drop_alert_route(PG_FUNCTION_ARGS)
 {
-	EtlAlertRoute *route = etl_alert_route_get(etl_args_required(fcinfo, "name"));
+	char *name = etl_args_required(fcinfo, "name");
+	EtlAlertRoute *route = etl_access_may_all(GetUserId(), ETL_LEVEL_ADMIN) ? etl_alert_route_find(name) : NULL;
 
+	if (route == NULL)
+		route = etl_alert_route_get(name);
 	etl_alert_delivery_drop(route->name);
 	etl_alert_route_delete(route->name);
 	PG_RETURN_VOID();
@@ -88,12 +94,15 @@ etl_mute_alerts(PG_FUNCTION_ARGS)
 {
 	char *name = etl_args_text(fcinfo, "route");
 	Datum until;
+	uint64 n;
 
 	if (!etl_args_find(fcinfo, "until", &until))
 		until = TimestampTzGetDatum(DT_NOBEGIN);
-	if (name != NULL)
+	n = etl_alert_route_mute(name, GetUserId(), DatumGetTimestampTz(until));
+	/* There is no such route, or it is none of the caller's business. */
+	if (n == 0 && name != NULL)
 		(void) etl_alert_route_get(name);
-	PG_RETURN_INT32((int32) etl_alert_route_mute(name, GetUserId(), DatumGetTimestampTz(until)));
+	PG_RETURN_INT32((int32) n);
 }
 
 /* etl.test_alert_route(name) RETURNS bigint */
@@ -101,6 +110,7 @@ Datum
 etl_test_alert_route(PG_FUNCTION_ARGS)
 {
 	EtlAlertRoute *route = etl_alert_route_get(etl_args_required(fcinfo, "name"));
+	EtlAuditDetail detail[] = {{.name = "route"}};
 
 	if (!route->enabled)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -111,5 +121,7 @@ etl_test_alert_route(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("alert route \"%s\" is muted", route->name),
 				 errdetail("Nothing is sent before %s.", timestamptz_to_str(route->mute_until)),
 				 errhint("etl.mute_alerts(NULL, %s).", quote_literal_cstr(route->name))));
+	detail[0].value = route->name;
+	etl_audit_log_insert(GetUserId(), "test_alert_route", NULL, NULL, detail, lengthof(detail));
 	PG_RETURN_INT64(etl_alert_test(route));
 }

@@ -4,9 +4,11 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "access/xact.h"
 #include "api/args.h"
 #include "api/define.h"
+#include "catalog/audit_log.h"
 #include "catalog/backfill.h"
 #include "catalog/pipeline.h"
 #include "catalog/run.h"
@@ -189,11 +191,20 @@ put_intervals(ReturnSetInfo *result, const EtlBackfill *backfill, const Timestam
 	}
 }
 
+/* note writes to the audit log what was done with a backfill. */
+static void
+note(const char *action, const EtlPipeline *pipeline, int64 backfill_id)
+{
+	EtlAuditDetail detail[] = {{.name = "backfill_id", .value = psprintf(INT64_FORMAT, backfill_id)}};
+
+	etl_audit_log_insert(GetUserId(), action, pipeline, NULL, detail, lengthof(detail));
+}
+
 /* etl.backfill(name, from_time, to_time, ...) RETURNS TABLE (backfill_id, interval_start, interval_end, action) */
 Datum
 etl_backfill(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "name"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "name"), ETL_LEVEL_OPERATOR);
 	EtlBackfill backfill = read_backfill(fcinfo, pipeline);
 	TimestampTz end = DT_NOBEGIN;
 	TimestampTz *bound;
@@ -210,6 +221,7 @@ etl_backfill(PG_FUNCTION_ARGS)
 	if (wanted > 0 && !(etl_args_find(fcinfo, "dry_run", &dry_run) && DatumGetBool(dry_run)))
 	{
 		backfill.backfill_id = etl_backfill_insert(&backfill, bound, action, n);
+		note("backfill", pipeline, backfill.backfill_id);
 		etl_wake_at_commit();
 	}
 	InitMaterializedSRF(fcinfo, 0);
@@ -217,29 +229,31 @@ etl_backfill(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* check_backfill makes sure that a backfill exists and is the caller's business. Errors: 42704, 42501, 25001. */
-static void
+/* check_backfill returns the pipeline of a backfill that is the caller's business. Errors: 42704, 42501, 25001. */
+static EtlPipeline *
 check_backfill(int64 backfill_id)
 {
 	Oid owner;
-	char *pipeline = etl_backfill_pipeline(backfill_id, &owner);
+	char *name = etl_backfill_pipeline(backfill_id, &owner);
+	EtlPipeline *pipeline = name ? etl_pipeline_find(name, false) : NULL;
 
 	if (pipeline == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("backfill " INT64_FORMAT " does not exist", backfill_id),
 				 errdetail("There was never one, or its pipeline was dropped."),
 				 errhint("SELECT * FROM etl.backfill_status lists the backfills.")));
-	if (!has_privs_of_role(GetUserId(), owner))
+	if (!etl_access_may(GetUserId(), pipeline, ETL_LEVEL_OPERATOR))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied for backfill " INT64_FORMAT, backfill_id),
-						errdetail("It belongs to pipeline \"%s\".", pipeline),
-						errhint("Ask for membership in the role that owns the pipeline.")));
+						errdetail("It belongs to pipeline \"%s\".", pipeline->name),
+						errhint("Ask for membership in the role that owns the pipeline, or for its level operator.")));
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR, (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 						errmsg("cannot cancel a backfill in a transaction of isolation level REPEATABLE READ or "
 							   "SERIALIZABLE"),
 						errdetail("The transaction would not see the runs that were created after it began."),
 						errhint("Use READ COMMITTED.")));
+	return pipeline;
 }
 
 /* etl.cancel_backfill(backfill_id) RETURNS boolean */
@@ -247,13 +261,15 @@ Datum
 etl_cancel_backfill(PG_FUNCTION_ARGS)
 {
 	int64 backfill_id = PG_GETARG_INT64(0);
+	EtlPipeline *pipeline;
 	const char *who = GetUserNameFromId(GetUserId(), false);
 	int64 *run_id;
 	int n;
 
-	check_backfill(backfill_id);
+	pipeline = check_backfill(backfill_id);
 	if (!etl_backfill_end(backfill_id, "cancelled", psprintf("cancelled by %s", who)))
 		PG_RETURN_BOOL(false);
+	note("cancel_backfill", pipeline, backfill_id);
 	n = etl_backfill_active_runs(backfill_id, &run_id);
 	for (int i = 0; i < n; i++)
 		(void) etl_run_cancel(run_id[i], psprintf("cancelled with backfill " INT64_FORMAT " by %s", backfill_id, who));

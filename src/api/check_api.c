@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "catalog/pipeline.h"
 #include "catalog/task.h"
@@ -15,7 +16,6 @@
 #include "miscadmin.h"
 #include "quality/check.h"
 #include "source/relation.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -167,8 +167,8 @@ etl_run_checks(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < names.n; i++)
 	{
-		pipeline[i] = name ? etl_pipeline_get(name) : etl_pipeline_find(names.name[i], false);
-		if (pipeline[i] != NULL && has_privs_of_role(GetUserId(), pipeline[i]->owner))
+		pipeline[i] = name ? etl_access_pipeline(name, ETL_LEVEL_OPERATOR) : etl_pipeline_find(names.name[i], false);
+		if (pipeline[i] != NULL && etl_access_may(GetUserId(), pipeline[i], ETL_LEVEL_OPERATOR))
 			add_checks(&all, pipeline[i], target);
 	}
 	if (all.n == 0)

@@ -22,6 +22,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
+#include "worker/attempt.h"
 #include "worker/command.h"
 #include "worker/lock.h"
 #include "worker/publish_check.h"
@@ -91,14 +92,24 @@ etl_define_choice(const char *option, const char *value, const char *const *choi
 					errdetail("There is no such %s.", option), errhint("It is one of: %s.", list.data)));
 }
 
-/* etl_define_become takes the rights of owner and its author's search_path until etl_define_return. */
+/*
+ * etl_define_become takes the rights of owner and its author's search_path until etl_define_return. Planning may execute
+ * functions of either side. What the owner's would leave for later, to be executed with the rights of the caller - deferred
+ * triggers, cursors WITH HOLD - is refused by PostgreSQL, and temporary objects of the caller do not hide what the author meant.
+ */
 void
 etl_define_become(EtlRole *role, Oid owner, const char *search_path)
 {
+	int context;
+
 	role->guc_level = NewGUCNestLevel();
 	GetUserIdAndSecContext(&role->user, &role->sec_context);
-	SetUserIdAndSecContext(owner, role->sec_context | SECURITY_LOCAL_USERID_CHANGE);
-	(void) set_config_option("search_path", search_path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	context = role->sec_context | SECURITY_LOCAL_USERID_CHANGE;
+	if (role->user != owner)
+		context |= SECURITY_RESTRICTED_OPERATION;
+	SetUserIdAndSecContext(owner, context);
+	(void) set_config_option("search_path", etl_attempt_search_path(search_path), PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* etl_define_return gives them back. */

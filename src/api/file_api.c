@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/audit_log.h"
@@ -22,14 +23,19 @@ static EtlTask *
 get_extract(EtlPipeline *pipeline, const char *name)
 {
 	EtlTask *task = etl_define_find_task(pipeline, name);
-	Oid source = task->kind == ETL_TASK_EXTRACT ? etl_relation_find(task->source) : InvalidOid;
-	const EtlFeedRoutine *feed = OidIsValid(source) ? etl_feed_find(etl_relation_describe(source, NULL)->fdw) : NULL;
+	const EtlFeedRoutine *feed;
+	EtlRole role;
+	Oid source;
 
+	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
+	source = task->kind == ETL_TASK_EXTRACT ? etl_relation_find(task->source) : InvalidOid;
+	feed = OidIsValid(source) ? etl_feed_find(etl_relation_describe(source, NULL)->fdw) : NULL;
 	if (feed != &etl_s3_feed && feed != &etl_file_feed)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("task \"%s\" reads no files", task->name),
 						errdetail("Its source is no table of etl_s3 or etl_file."),
 						errhint("SELECT * FROM etl.file_ledger shows the files of all extracts.")));
 	etl_define_refuse_running(task, "the files");
+	etl_define_return(&role);
 	return task;
 }
 
@@ -46,7 +52,7 @@ record(const char *action, EtlPipeline *pipeline, const EtlTask *task, const cha
 Datum
 etl_reload_file(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	char *path = etl_args_required(fcinfo, "path");
 	int64 n = etl_file_ledger_forget(task->task_id, path);
@@ -67,7 +73,7 @@ etl_reload_file(PG_FUNCTION_ARGS)
 Datum
 etl_skip_file(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	char *path = etl_args_required(fcinfo, "path");
 	char *reason = etl_args_text(fcinfo, "reason");

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "access/xact.h"
 #include "api/args.h"
 #include "api/define.h"
@@ -169,7 +170,7 @@ Datum
 etl_validate(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTaskList tasks = etl_task_list(pipeline->pipeline_id);
 	List *together = etl_define_publish_problems(pipeline);
 
@@ -232,7 +233,7 @@ Datum
 etl_explain_task(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	char *name = etl_args_required(fcinfo, "task");
 	EtlTask *task = etl_define_find_task(pipeline, name);
 	EtlRole role;

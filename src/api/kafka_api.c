@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/audit_log.h"
@@ -88,11 +89,12 @@ old_offset(int64 task_id, const char *topic, int64 partition)
 Datum
 etl_set_kafka_offset(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	int64 partition = number_of(fcinfo, "partition", false);
 	int64 next = number_of(fcinfo, "next_offset", true);
 	const char *topic;
+	EtlRole role;
 	EtlAuditDetail details[5] = {
 		{.name = "topic"}, {.name = "partition"}, {.name = "old_value"}, {.name = "new_value"}, {.name = "reason"}};
 
@@ -100,9 +102,11 @@ etl_set_kafka_offset(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("next_offset needs a partition"),
 						errdetail("Each partition of a topic counts its messages by itself."),
 						errhint("Name the partition; NULL for both forgets the positions of all partitions.")));
+	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
 	/* First: a running extract may itself wait for the source. */
 	etl_define_refuse_running(task, "the position");
 	topic = topic_of(task);
+	etl_define_return(&role);
 	details[0].value = topic;
 	if (partition >= 0)
 	{

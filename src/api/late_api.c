@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/audit_log.h"
@@ -45,7 +46,7 @@ etl_accept_late(PG_FUNCTION_ARGS)
 			(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
 			 errdetail("etl.run has no such row, or its history was deleted."),
 			 errhint("SELECT run_id FROM etl.quarantine WHERE error_sqlstate = 'ZE016' shows runs with late rows.")));
-	pipeline = etl_pipeline_get(name);
+	pipeline = etl_access_pipeline(name, ETL_LEVEL_OPERATOR);
 	tasks = etl_task_list(pipeline->pipeline_id);
 	for (int i = 0; i < tasks.n; i++)
 	{

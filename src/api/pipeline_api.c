@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/pipeline.h"
@@ -96,6 +97,7 @@ etl_create_pipeline(PG_FUNCTION_ARGS)
 	int64 pipeline_id;
 
 	(void) etl_args_required(fcinfo, "name");
+	etl_access_check_create("a pipeline");
 	pipeline = etl_pipeline_parse(without_owner(etl_args_object(fcinfo)));
 	pipeline->owner = etl_define_owner(etl_args_text(fcinfo, "owner"));
 	check_pipeline(pipeline);
@@ -110,7 +112,7 @@ etl_create_pipeline(PG_FUNCTION_ARGS)
 Datum
 etl_alter_pipeline(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *old = etl_pipeline_get(etl_args_required(fcinfo, "name"));
+	EtlPipeline *old = etl_access_pipeline(etl_args_required(fcinfo, "name"), ETL_LEVEL_AUTHOR);
 	EtlNames reset = etl_args_names(fcinfo, "reset");
 	char *owner = etl_args_text(fcinfo, "owner");
 	char *new_name = etl_args_text(fcinfo, "new_name");
@@ -122,6 +124,8 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 	pipeline = etl_pipeline_parse(
 		without_owner(etl_define_overlay(etl_pipeline_definition(old->pipeline_id), etl_args_object(fcinfo), &reset)));
 	pipeline->pipeline_id = old->pipeline_id;
+	if (owner != NULL)
+		etl_access_check(GetUserId(), old, ETL_LEVEL_ADMIN);
 	pipeline->owner = owner ? etl_define_owner(owner) : old->owner;
 	if (new_name != NULL)
 		pipeline->name = etl_args_required(fcinfo, "new_name");
@@ -145,7 +149,9 @@ etl_alter_pipeline(PG_FUNCTION_ARGS)
 Datum
 etl_drop_pipeline(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "name"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "name"), ETL_LEVEL_ADMIN);
+	Oid *role;
+	int n;
 
 	if (etl_pipeline_active(pipeline->pipeline_id))
 		ereport(ERROR,
@@ -153,7 +159,9 @@ etl_drop_pipeline(PG_FUNCTION_ARGS)
 				 errdetail("Dropping the pipeline would take its records away."),
 				 errhint("Cancel it with etl.cancel_run, or wait for it with etl.wait_for_run; etl.run_status has its "
 						 "number.")));
+	n = etl_role_grant_usage_of(pipeline->pipeline_id, &role);
 	etl_pipeline_delete(pipeline->pipeline_id);
+	etl_role_grant_settle_usage(role, n);
 	if (pipeline->schedule != NULL)
 		etl_cron_remove(pipeline->name);
 	PG_RETURN_VOID();
@@ -180,7 +188,7 @@ set_paused(EtlPipeline *pipeline, bool paused)
 Datum
 etl_pause_pipeline(PG_FUNCTION_ARGS)
 {
-	set_paused(etl_pipeline_get(etl_args_required(fcinfo, "name")), true);
+	set_paused(etl_access_pipeline(etl_args_required(fcinfo, "name"), ETL_LEVEL_OPERATOR), true);
 	PG_RETURN_VOID();
 }
 
@@ -188,6 +196,6 @@ etl_pause_pipeline(PG_FUNCTION_ARGS)
 Datum
 etl_resume_pipeline(PG_FUNCTION_ARGS)
 {
-	set_paused(etl_pipeline_get(etl_args_required(fcinfo, "name")), false);
+	set_paused(etl_access_pipeline(etl_args_required(fcinfo, "name"), ETL_LEVEL_OPERATOR), false);
 	PG_RETURN_VOID();
 }

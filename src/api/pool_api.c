@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "catalog/pool.h"
 #include "miscadmin.h"
@@ -36,7 +37,7 @@ get_pool(const char *name, EtlPoolLock lock)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pool \"%s\" does not exist", name),
 						errdetail("Names are compared letter by letter, upper and lower case differ."),
 						errhint("SELECT name FROM etl.pool lists the pools; etl.create_pool makes one.")));
-	if (!has_privs_of_role(GetUserId(), pool->owner))
+	if (!has_privs_of_role(GetUserId(), pool->owner) && !etl_access_may_all(GetUserId(), ETL_LEVEL_ADMIN))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pool \"%s\"", name),
 						errdetail("It belongs to role \"%s\".", pool->owner_name),
 						errhint("Ask for membership in that role, or make a pool of your own.")));
@@ -66,6 +67,7 @@ etl_create_pool(PG_FUNCTION_ARGS)
 	EtlPool pool = {.name = etl_args_required(fcinfo, "name"), .owner = GetUserId()};
 	Datum slots;
 
+	etl_access_check_create("a pool");
 	if (strlen(pool.name) > 128)
 		ereport(ERROR, (errcode(ERRCODE_NAME_TOO_LONG), errmsg("the name of the pool is too long"),
 						errdetail("It has %d bytes.", (int) strlen(pool.name)), errhint("Use at most 128.")));

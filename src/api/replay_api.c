@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "api/run_api.h"
@@ -26,10 +27,7 @@ find_pipeline(const char *name)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
 						errdetail("Names are compared letter by letter, upper and lower case differ."),
 						errhint("SELECT name FROM etl.pipeline lists the pipelines.")));
-	if (!has_privs_of_role(GetUserId(), pipeline->owner))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pipeline \"%s\"", name),
-						errdetail("It belongs to role \"%s\".", pipeline->owner_name),
-						errhint("Ask for membership in that role.")));
+	etl_access_check(GetUserId(), pipeline, ETL_LEVEL_OPERATOR);
 	return pipeline;
 }
 
@@ -79,7 +77,8 @@ etl_replay(PG_FUNCTION_ARGS)
 {
 	EtlPipeline *pipeline = find_pipeline(etl_args_required(fcinfo, "pipeline"));
 	EtlTask *task = find_load(pipeline, etl_args_required(fcinfo, "task"));
-	EtlRequest request = {.pipeline = pipeline->name, .logical_time = DT_NOBEGIN, .tasks = {1, &task->name}};
+	EtlRequest request = {
+		.pipeline = pipeline->name, .logical_time = DT_NOBEGIN, .tasks = {1, &task->name}, .is_replay = true};
 	int64 from_batch = 0;
 	bool is_partial;
 	Datum value;

@@ -4,9 +4,11 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "access/xact.h"
 #include "api/args.h"
 #include "api/run_api.h"
+#include "catalog/audit_log.h"
 #include "catalog/pipeline.h"
 #include "catalog/task_run.h"
 #include "common/pg_prng.h"
@@ -200,11 +202,11 @@ etl_run_api_check(int64 run_id)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("run " INT64_FORMAT " does not exist", run_id),
 						errdetail("It was never created, or its pipeline was dropped."),
 						errhint("SELECT run_id, state FROM etl.run_status lists the runs.")));
-	if (!has_privs_of_role(GetUserId(), etl_pipeline_find(name, false)->owner))
+	if (!etl_access_may(GetUserId(), etl_pipeline_find(name, false), ETL_LEVEL_OPERATOR))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for run " INT64_FORMAT, run_id),
 				 errdetail("It belongs to pipeline \"%s\".", name),
-				 errhint("Ask for membership in the role that owns the pipeline.")));
+				 errhint("Ask for membership in the role that owns the pipeline, or for its level operator.")));
 	return name;
 }
 
@@ -304,8 +306,12 @@ Datum
 etl_cancel_run(PG_FUNCTION_ARGS)
 {
 	int64 run_id = PG_GETARG_INT64(0);
+	EtlAuditDetail detail[] = {{.name = "run_id", .value = psprintf(INT64_FORMAT, run_id)}};
+	EtlPipeline *pipeline = etl_pipeline_find(etl_run_api_check(run_id), false);
 
-	(void) etl_run_api_check(run_id);
 	etl_wake_at_commit();
-	PG_RETURN_BOOL(etl_run_cancel(run_id, psprintf("cancelled by %s", GetUserNameFromId(GetUserId(), false))));
+	if (!etl_run_cancel(run_id, psprintf("cancelled by %s", GetUserNameFromId(GetUserId(), false))))
+		PG_RETURN_BOOL(false);
+	etl_audit_log_insert(GetUserId(), "cancel_run", pipeline, NULL, detail, lengthof(detail));
+	PG_RETURN_BOOL(true);
 }

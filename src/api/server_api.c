@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/retention.h"
@@ -21,10 +22,10 @@ check_owner(void)
 {
 	Oid owner = etl_catalog_owner();
 
-	if (!has_privs_of_role(GetUserId(), owner))
+	if (!etl_access_may_all(GetUserId(), ETL_LEVEL_ADMIN))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to change what is kept"),
 						errdetail("It concerns the pipelines of everybody."),
-						errhint("Ask a superuser, or a member of role \"%s\", which owns the extension.",
+						errhint("Ask an admin of all pipelines, or a member of role \"%s\", which owns the extension.",
 								GetUserNameFromId(owner, false))));
 }
 

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
+#include "access/bi.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/consumed.h"
@@ -13,8 +15,10 @@
 #include "catalog/pipeline.h"
 #include "catalog/source_schema.h"
 #include "compat.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(etl_add_extract);
 PG_FUNCTION_INFO_V1(etl_add_load);
@@ -163,11 +167,21 @@ check_chunk_rows(FunctionCallInfo fcinfo)
 						errdetail("It is 0."), errhint("It must be between 1 and 100000000.")));
 }
 
+/* check_gated refuses a gate by somebody without the rights of the task that it gates: it runs with these. Errors: 42501. */
+static void
+check_gated(const EtlPipeline *pipeline, const EtlTask *task)
+{
+	const EtlTask *gated = task->gate ? etl_task_find(pipeline->pipeline_id, task->gate) : NULL;
+
+	if (gated != NULL)
+		etl_access_check_code(gated, etl_define_task_owner(pipeline, gated));
+}
+
 /* add_task adds a task of a kind with the arguments of the call. */
 static Datum
 add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_AUTHOR);
 	char *type = kind == ETL_TASK_CHECK ? etl_args_required(fcinfo, "type") : NULL;
 	char *owner = etl_args_text(fcinfo, "owner");
 	EtlTask *task;
@@ -182,8 +196,10 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 		check_chunk_rows(fcinfo);
 	task = parse_definition(etl_args_object(fcinfo), etl_task_kind_name(kind), type);
 	task->pipeline_id = pipeline->pipeline_id;
-	task->owner = owner ? etl_define_owner(owner) : InvalidOid;
+	/* An author's task runs as the author: nobody but a member of the pipeline's owner may let it run as that. */
+	task->owner = owner || !etl_access_is_owner(pipeline) ? etl_define_owner(owner) : InvalidOid;
 	task->search_path = etl_define_search_path();
+	check_gated(pipeline, task);
 	if (etl_task_find(pipeline->pipeline_id, task->name) != NULL)
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
 						errmsg("pipeline \"%s\" has a task \"%s\" already", pipeline->name, task->name),
@@ -192,6 +208,7 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 	etl_define_task(pipeline, task);
 	problems = etl_define_publish_problems(pipeline);
 	task_id = etl_task_insert(task);
+	etl_bi_share(pipeline, task);
 	etl_define_edges(pipeline);
 	etl_define_check_publication(pipeline, problems);
 	PG_RETURN_INT64(task_id);
@@ -271,6 +288,39 @@ changes_meaning(FunctionCallInfo fcinfo)
 	return false;
 }
 
+/* changes_work says whether the call changes what a task does, or as whom, and not only when and how often. */
+static bool
+changes_work(FunctionCallInfo fcinfo, const EtlNames *reset)
+{
+	static const char *const harmless[] = {"depends_on", "retry_delays", "timeout", "trigger_rule", "priority", "pool",
+										   "pool_slots", "retry_on",	 "tags",	"description",	"enabled",	NULL};
+	Datum value;
+
+	for (int i = 0; i < lengthof(options); i++)
+	{
+		bool changes = etl_args_find(fcinfo, options[i].name, &value);
+
+		for (int j = 0; j < reset->n; j++)
+			changes = changes || strcmp(reset->name[j], options[i].name) == 0;
+		for (int j = 0; changes && harmless[j] != NULL; j++)
+			if (strcmp(harmless[j], options[i].name) == 0)
+				changes = false;
+		if (changes)
+			return true;
+	}
+	return false;
+}
+
+/* check_rights refuses a change by somebody without the rights with which the task runs, before and after. Errors: 42501. */
+static void
+check_rights(const EtlPipeline *pipeline, const EtlTask *old, const EtlTask *task)
+{
+	etl_access_check_code(old, etl_define_task_owner(pipeline, old));
+	etl_access_check_code(task, etl_define_task_owner(pipeline, task));
+	check_gated(pipeline, old);
+	check_gated(pipeline, task);
+}
+
 /* rename_in replaces a name in a list; false if it is not there. */
 static bool
 rename_in(EtlNames *names, const char *from, char *to)
@@ -326,25 +376,33 @@ same_names(const EtlNames *a, const EtlNames *b)
 	return true;
 }
 
-/* exists says whether the table that a task writes is there. */
+/* exists says whether the table that a task writes is there, also for a caller who may not use its schema. */
 static bool
-exists(const char *target)
+exists(const EtlTask *task)
 {
-	return target == NULL ||
-		   OidIsValid(RangeVarGetRelid(makeRangeVarFromNameList(etl_compat_qualified_name(target)), NoLock, true));
+	RangeVar *name;
+	Oid schema;
+
+	if (task->target == NULL)
+		return true;
+	name = makeRangeVarFromNameList(etl_compat_qualified_name(task->target));
+	if (name->schemaname == NULL)
+		return OidIsValid(RangeVarGetRelid(name, NoLock, true));
+	schema = get_namespace_oid(name->schemaname, true);
+	return OidIsValid(schema) && OidIsValid(get_relname_relid(name->relname, schema));
 }
 
 /* etl.alter_task(pipeline, name, ...) RETURNS void */
 Datum
 etl_alter_task(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_AUTHOR);
 	EtlTask *old = etl_define_find_task(pipeline, etl_args_required(fcinfo, "name"));
 	EtlNames reset = etl_args_names(fcinfo, "reset");
 	char *owner = etl_args_text(fcinfo, "owner");
 	char *type = etl_args_text(fcinfo, "type");
 	char *new_name = NULL;
-	bool had_target = exists(old->target);
+	bool had_target = exists(old);
 	EtlTask *task;
 	List *problems;
 
@@ -358,6 +416,8 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	for (int i = 0; i < reset.n; i++)
 		if (strcmp(reset.name[i], "owner") == 0)
 			task->owner = InvalidOid;
+	if (changes_work(fcinfo, &reset))
+		check_rights(pipeline, old, task);
 	if (changes_meaning(fcinfo))
 		task->search_path = etl_define_search_path();
 	etl_define_task(pipeline, task);
@@ -376,7 +436,10 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	/* A watermark of another column, or positions of another or a lost target, would leave rows out. */
 	if (!had_target || differs(task->source, old->source) || differs(task->cursor_column, old->cursor_column) ||
 		differs(task->target, old->target))
+	{
 		etl_task_forget_progress(task->task_id);
+		etl_bi_share(pipeline, task);
+	}
 	else if (!same_names(&task->primary_key, &old->primary_key))
 		etl_extract_progress_abandon(task->task_id);
 	/* Groups that nothing touches would stay as the old query made them. */
@@ -397,10 +460,12 @@ etl_alter_task(PG_FUNCTION_ARGS)
 Datum
 etl_drop_task(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_AUTHOR);
 	EtlTask *task = etl_define_find_task(pipeline, etl_args_required(fcinfo, "name"));
 	EtlTaskList tasks = etl_task_list(pipeline->pipeline_id);
 
+	if (!etl_access_may(GetUserId(), pipeline, ETL_LEVEL_ADMIN))
+		etl_access_check_code(task, etl_define_task_owner(pipeline, task));
 	for (int i = 0; i < tasks.n; i++)
 	{
 		const EtlTask *other = tasks.task[i];

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "api/args.h"
 #include "api/define.h"
 #include "catalog/audit_log.h"
@@ -107,22 +108,38 @@ normal_form(Oid type, const EtlTask *task, char *text)
 	return result;
 }
 
+/*
+ * as_owner returns the type of the cursor and the value in its normal form, with the rights of the task's owner: who may move a
+ * watermark need not see the source, and must not execute functions of it. Errors: 55006 while the extract is running.
+ */
+static Oid
+as_owner(const EtlPipeline *pipeline, const EtlTask *task, char **value)
+{
+	EtlRole role;
+	Oid type;
+
+	etl_define_become(&role, etl_define_task_owner(pipeline, task), task->search_path);
+	/* First: a running extract may itself wait for the source. */
+	etl_define_refuse_running(task, "the watermark");
+	type = cursor_type(task);
+	if (*value)
+		*value = normal_form(type, task, *value);
+	etl_define_return(&role);
+	return type;
+}
+
 /* etl.set_watermark(pipeline, task, value, reason) RETURNS void */
 Datum
 etl_set_watermark(PG_FUNCTION_ARGS)
 {
-	EtlPipeline *pipeline = etl_pipeline_get(etl_args_required(fcinfo, "pipeline"));
+	EtlPipeline *pipeline = etl_access_pipeline(etl_args_required(fcinfo, "pipeline"), ETL_LEVEL_OPERATOR);
 	EtlTask *task = get_extract(pipeline, etl_args_required(fcinfo, "task"));
 	char *value = etl_args_text(fcinfo, "value");
 	char *reason = etl_args_text(fcinfo, "reason");
 	Oid type;
 	EtlAuditDetail details[3] = {{.name = "old_value"}, {.name = "new_value"}, {.name = "reason"}};
 
-	/* First: a running extract may itself wait for the source. */
-	etl_define_refuse_running(task, "the watermark");
-	type = cursor_type(task);
-	if (value)
-		value = normal_form(type, task, value);
+	type = as_owner(pipeline, task, &value);
 	details[0].value = etl_watermark_get(task->task_id, type).value;
 	details[1].value = value;
 	details[2].value = reason;

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "catalog/alert_route.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -201,22 +202,29 @@ etl_alert_route_update(const char *name, const EtlAlertRoute *route)
 }
 
 /*
- * etl_alert_route_mute lets the routes of one name (NULL: all that the role may change) send nothing before a moment;
- * DT_NOBEGIN: they send again. Returns their number.
+ * etl_alert_route_mute lets the routes of one name (NULL: all that the role may mute) send nothing before a moment;
+ * DT_NOBEGIN: they send again. An operator mutes the routes that tell of nothing but his pipelines. Returns their number.
  */
 uint64
 etl_alert_route_mute(const char *name, Oid role, TimestampTz until)
 {
-	static EtlStatement update = {"UPDATE etl.alert_route SET mute_until = nullif($1, '-infinity'), updated_at = now() "
-								  "WHERE ($2 IS NULL OR name = $2) AND pg_has_role($3, owner::oid, 'USAGE')",
-								  3,
-								  {TIMESTAMPTZOID, TEXTOID, OIDOID}};
-	Datum value[3];
-	char null[3] = {' ', ' ', ' '};
+	static EtlStatement update = {
+		"UPDATE etl.alert_route AS r SET mute_until = nullif($1, '-infinity'), updated_at = now() "
+		"WHERE ($2 IS NULL OR r.name = $2) AND (pg_has_role($3, r.owner::oid, 'USAGE') OR $4 "
+		"OR r.match ? 'pipeline' AND NOT EXISTS (SELECT FROM jsonb_array_elements_text("
+		"  CASE jsonb_typeof(r.match->'pipeline') WHEN 'array' THEN r.match->'pipeline' "
+		"  ELSE jsonb_build_array(r.match->'pipeline') END) AS n (name) "
+		"  WHERE NOT EXISTS (SELECT FROM etl.pipeline AS p WHERE p.name = n.name AND p.pipeline_id = ANY ($5))))",
+		5,
+		{TIMESTAMPTZOID, TEXTOID, OIDOID, BOOLOID, INT8ARRAYOID}};
+	Datum value[5];
+	char null[5] = {' ', ' ', ' ', ' ', ' '};
 
 	value[0] = TimestampTzGetDatum(until);
 	value[1] = etl_arg_text(name, &null[1]);
 	value[2] = ObjectIdGetDatum(role);
+	value[3] = BoolGetDatum(etl_access_may_all(role, ETL_LEVEL_OPERATOR));
+	value[4] = PointerGetDatum(etl_role_grant_pipelines(role, ETL_LEVEL_OPERATOR));
 	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE);
 }
 

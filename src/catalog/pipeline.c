@@ -4,12 +4,12 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "catalog/pg_type.h"
 #include "catalog/change_log.h"
 #include "catalog/pipeline.h"
 #include "catalog/undo.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 
 /* Columns with defaults get them here, so that a definition may leave them out. */
@@ -66,24 +66,34 @@ etl_pipeline_find(const char *name, bool lock)
 	return pipeline;
 }
 
+/* etl_pipeline_name returns the name of a pipeline, or NULL. */
+char *
+etl_pipeline_name(int64 pipeline_id)
+{
+	static EtlStatement get = {"SELECT name FROM etl.pipeline WHERE pipeline_id = $1", 1, {INT8OID}};
+	Datum value = Int64GetDatum(pipeline_id);
+	char *name = NULL;
+	EtlScope scope;
+
+	etl_catalog_begin(&scope);
+	if (etl_catalog_exec(&get, &value, NULL, SPI_OK_SELECT) > 0)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		name = etl_row_text(&row, "name");
+	}
+	etl_catalog_end(&scope);
+	return name;
+}
+
 /*
- * etl_pipeline_get returns the pipeline of that name for a caller who wants to use or change it, locked against other
- * changes. Errors: 42704 if there is none, 42501 if the caller is no member of its owner.
+ * etl_pipeline_get returns the pipeline of that name for a caller who may do everything with it, locked against other
+ * changes; lesser levels: etl_access_pipeline. Errors: 42704 if there is none, 42501.
  */
 EtlPipeline *
 etl_pipeline_get(const char *name)
 {
-	EtlPipeline *pipeline = etl_pipeline_find(name, true);
-
-	if (pipeline == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("pipeline \"%s\" does not exist", name),
-						errdetail("Names are compared letter by letter, upper and lower case differ."),
-						errhint("SELECT name FROM etl.pipeline lists the pipelines; etl.create_pipeline makes one.")));
-	if (!has_privs_of_role(GetUserId(), pipeline->owner))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pipeline \"%s\"", name),
-						errdetail("It belongs to role \"%s\".", pipeline->owner_name),
-						errhint("Ask for membership in that role, or for a pipeline of your own.")));
-	return pipeline;
+	return etl_access_pipeline(name, ETL_LEVEL_ADMIN);
 }
 
 /* etl_pipeline_parse makes the struct from a definition: an object with the columns of etl.pipeline. */

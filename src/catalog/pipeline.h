@@ -6,6 +6,7 @@
 
 extern EtlPipeline *etl_pipeline_find(const char *name, bool lock);
 extern EtlPipeline *etl_pipeline_get(const char *name);
+extern char *etl_pipeline_name(int64 pipeline_id);
 extern EtlPipeline *etl_pipeline_parse(Jsonb *definition);
 extern Jsonb *etl_pipeline_definition(int64 pipeline_id);
 extern int64 etl_pipeline_insert(const EtlPipeline *pipeline);

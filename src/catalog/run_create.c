@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/access.h"
 #include "catalog/member.h"
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
@@ -219,10 +220,7 @@ etl_run_pipeline_for(const char *name, Oid caller)
 				 errdetail("No committed pipeline has this name."),
 				 errhint("SELECT name FROM etl.pipeline lists the pipelines. A pipeline that your transaction has just "
 						 "created can be run after COMMIT, or with mode => 'inline'.")));
-	if (!has_privs_of_role(caller, pipeline->owner))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied for pipeline \"%s\"", name),
-						errdetail("It belongs to role \"%s\".", pipeline->owner_name),
-						errhint("Ask for membership in that role.")));
+	etl_access_check(caller, pipeline, ETL_LEVEL_OPERATOR);
 	if (pipeline->paused)
 		ereport(ERROR, (errcode(ERRCODE_ETL_PAUSED), errmsg("pipeline \"%s\" is paused", name),
 						errdetail("etl.pause_pipeline stopped it from starting runs."),

@@ -55,6 +55,28 @@ etl_catalog_owner(void)
 	return owner;
 }
 
+/* The role that was current when the innermost scope began that is not nested in another one. */
+static Oid catalog_caller = InvalidOid;
+
+/* in_scope says whether what is executed now is a catalog statement, such as a trigger sees it. */
+static bool
+in_scope(void)
+{
+	int sec_context;
+	Oid user;
+
+	GetUserIdAndSecContext(&user, &sec_context);
+	return OidIsValid(catalog_caller) && (sec_context & SECURITY_LOCAL_USERID_CHANGE) != 0 &&
+		   user == etl_catalog_owner();
+}
+
+/* etl_catalog_caller returns the role that had a catalog statement executed; outside of one: that is current. */
+Oid
+etl_catalog_caller(void)
+{
+	return in_scope() ? catalog_caller : GetUserId();
+}
+
 /* etl_catalog_begin connects to SPI and takes the rights of the extension's owner until etl_catalog_end. */
 void
 etl_catalog_begin(EtlScope *scope)
@@ -66,6 +88,8 @@ etl_catalog_begin(EtlScope *scope)
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 							 false);
 	GetUserIdAndSecContext(&scope->user, &scope->sec_context);
+	scope->outer_caller = catalog_caller;
+	catalog_caller = etl_catalog_caller();
 	SetUserIdAndSecContext(owner, scope->sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -78,6 +102,7 @@ etl_catalog_end(EtlScope *scope)
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 	SetUserIdAndSecContext(scope->user, scope->sec_context);
+	catalog_caller = scope->outer_caller;
 	AtEOXact_GUC(true, scope->guc_level);
 	MemoryContextSwitchTo(scope->caller);
 }

@@ -28,6 +28,7 @@ typedef struct EtlScope
 {
 	MemoryContext caller;
 	Oid user;
+	Oid outer_caller;
 	int sec_context;
 	int guc_level;
 } EtlScope;
@@ -42,6 +43,9 @@ typedef struct EtlRow
 
 extern Oid etl_catalog_owner(void);
 extern bool etl_catalog_exists(void);
+
+/* The role on whose behalf a catalog statement is executed, in a trigger of it; else the current one. */
+extern Oid etl_catalog_caller(void);
 
 extern void etl_catalog_begin(EtlScope *scope);
 extern void etl_catalog_end(EtlScope *scope);

@@ -9,6 +9,7 @@
 #include "commands/dbcommands.h"
 #include "compat.h"
 #include "lib/stringinfo.h"
+#include "load/comment.h"
 #include "load/history.h"
 #include "load/target.h"
 #include "load/text.h"
@@ -75,7 +76,6 @@ etl_target_create(const EtlPlan *plan, const char *schema, const char *name)
 	char *table = quote_qualified_identifier(schema, name);
 	Oid oid = get_namespace_oid(schema, true);
 	bool is_dimension = plan->history != NULL || plan->task->surrogate_key != NULL;
-	char *comment = psprintf("Kept by etl_ext task \"%s\".", plan->task->name);
 
 	for (int i = 0; i < plan->n_key; i++)
 		etl_plan_check_ordering("key column", etl_plan_key(plan, i)->name, etl_plan_key(plan, i)->type);
@@ -87,11 +87,7 @@ etl_target_create(const EtlPlan *plan, const char *schema, const char *name)
 		(void) etl_sql_exec(etl_history_table_sql(plan, table, name), SPI_OK_UTILITY);
 	else
 		(void) etl_sql_exec(table_sql(plan, table), SPI_OK_UTILITY);
-	(void) etl_sql_exec(psprintf("COMMENT ON TABLE %s IS %s", table, quote_literal_cstr(comment)), SPI_OK_UTILITY);
-	for (int i = 0; i < plan->n_key; i++)
-		(void) etl_sql_exec(psprintf("COMMENT ON COLUMN %s.%s IS 'Part of the key by which etl_ext matches rows.'",
-									 table, etl_plan_key(plan, i)->quoted),
-							SPI_OK_UTILITY);
+	etl_comment_target(plan, table);
 	if (plan->on_delete == ETL_ON_DELETE_MARK)
 		(void) etl_sql_exec(
 			psprintf("COMMENT ON COLUMN %s." ETL_DELETED_AT

@@ -13,6 +13,7 @@
 #include "catalog/spi.h"
 #include "commands/defrem.h"
 #include "lib/stringinfo.h"
+#include "load/comment.h"
 #include "load/history.h"
 #include "load/text.h"
 #include "miscadmin.h"
@@ -141,6 +142,7 @@ add_view(const EtlPlan *plan, const char *schema, const char *name)
 															 " etl.as_of names; now, when it is empty.",
 															 table))),
 						SPI_OK_UTILITY);
+	etl_comment_copy(get_relname_relid(name, get_namespace_oid(schema, false)), view);
 }
 
 /* comment comments a column. */

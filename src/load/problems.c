@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "api/problem.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "commands/dbcommands.h"
 #include "compat.h"
 #include "dag/lineage.h"
@@ -18,11 +19,13 @@
 #include "load/target.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 
 /* make_plan parses the query and matches the target; without a target the plan is returned unmatched. */
@@ -163,6 +166,28 @@ check_target(List *problems, const EtlTask *task, const EtlPlan *plan)
 	return OidIsValid(task->owner) ? check_write(problems, task, plan) : problems;
 }
 
+/* check_trust warns of a target whose owner could execute something with the rights of the task's owner, by a trigger of it. */
+static List *
+check_trust(List *problems, const EtlTask *task, const EtlPlan *plan)
+{
+	HeapTuple tuple = OidIsValid(plan->target) ? SearchSysCache1(RELOID, ObjectIdGetDatum(plan->target)) : NULL;
+	Oid owner;
+
+	if (!HeapTupleIsValid(tuple))
+		return problems;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	if (superuser_arg(owner) || !OidIsValid(task->owner) || has_privs_of_role(task->owner, owner))
+		return problems;
+	return etl_problem_add(
+		problems, false,
+		psprintf("Target %s belongs to role \"%s\", whose triggers and defaults are executed with the "
+				 "rights of role \"%s\".",
+				 plan->target_name, GetUserNameFromId(owner, true), task->owner_name),
+		psprintf("Write only tables of roles that you trust: ALTER TABLE %s OWNER TO %s.", plan->target_name,
+				 quote_identifier(task->owner_name)));
+}
+
 /* etl_load_problems returns what is wrong with a load. */
 List *
 etl_load_problems(const EtlTask *task)
@@ -175,6 +200,7 @@ etl_load_problems(const EtlTask *task)
 	if (plan == NULL)
 		return problems;
 	problems = check_target(problems, task, plan);
+	problems = check_trust(problems, task, plan);
 	problems = etl_dimension_problems(problems, task, plan);
 	if (plan->compile->reason != NULL && plan->mode == ETL_MODE_APPEND)
 		problems = etl_problem_add(

@@ -148,6 +148,11 @@ etl_drift_apply_added(EtlExtract *extract, const EtlDriftColumns *columns, const
 	why = try_alter(sql);
 	if (why)
 		fail(change, "kept in _etl_extra", why, sql);
+	else
+		(void) etl_sql_exec(
+			psprintf("COMMENT ON COLUMN %s.%s IS %s", etl_relation_name(extract->raw), quote_identifier(name),
+					 quote_literal_cstr(psprintf("Column %s of %s.", quote_identifier(name), columns->all->name))),
+			SPI_OK_UTILITY);
 }
 
 /* etl_drift_apply_dropped takes the column out of the foreign table; the raw table keeps it. */

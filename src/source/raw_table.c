@@ -95,10 +95,11 @@ comment_columns(const char *raw, const EtlSource *source)
 		char *comment = etl_sql_text(
 			psprintf("SELECT pg_catalog.col_description(%u, %d)", source->oid, source->column[i].attnum));
 
-		if (comment)
-			(void) etl_sql_exec(psprintf("COMMENT ON COLUMN %s.%s IS %s", raw, quote_identifier(source->column[i].name),
-										 quote_literal_cstr(comment)),
-								SPI_OK_UTILITY);
+		if (comment == NULL)
+			comment = psprintf("Column %s of %s.", quote_identifier(source->column[i].name), source->name);
+		(void) etl_sql_exec(psprintf("COMMENT ON COLUMN %s.%s IS %s", raw, quote_identifier(source->column[i].name),
+									 quote_literal_cstr(comment)),
+							SPI_OK_UTILITY);
 	}
 	for (int i = 0; i < lengthof(own_column); i++)
 		(void) etl_sql_exec(psprintf("COMMENT ON COLUMN %s.%s IS %s", raw, own_column[i].name,

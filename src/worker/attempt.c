@@ -153,13 +153,20 @@ etl_attempt_note(EtlAttempt *attempt, const char *format, ...)
 	MemoryContextSwitchTo(old);
 }
 
+/* etl_attempt_search_path lets temporary objects come last: those of a caller must not hide what the author has named. */
+char *
+etl_attempt_search_path(const char *search_path)
+{
+	return psprintf("%s, pg_temp", search_path != NULL && search_path[0] != '\0' ? search_path : "pg_catalog");
+}
+
 /* etl_attempt_author_path switches to the search_path of the task's author; returns the GUC level to give back. */
 int
 etl_attempt_author_path(const EtlTask *task)
 {
 	int level = NewGUCNestLevel();
 
-	(void) set_config_option("search_path", task->search_path ? task->search_path : "", PGC_USERSET, PGC_S_SESSION,
+	(void) set_config_option("search_path", etl_attempt_search_path(task->search_path), PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
 	return level;
 }

@@ -85,6 +85,7 @@ extern Jsonb *etl_attempt_details(const EtlAttempt *attempt);
 extern void etl_attempt_note(EtlAttempt *attempt, const char *format, ...) pg_attribute_printf(2, 3);
 
 /* Switches search_path to that of the task's author, for parsing and running what he wrote; undo with AtEOXact_GUC. */
+extern char *etl_attempt_search_path(const char *search_path);
 extern int etl_attempt_author_path(const EtlTask *task);
 
 #endif /* ETL_ATTEMPT_H */

@@ -213,7 +213,7 @@ run_one_by_one(EtlAttempt *attempt, List *statements)
 
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	SetConfigOption("search_path", attempt->task->search_path, PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("search_path", etl_attempt_search_path(attempt->task->search_path), PGC_USERSET, PGC_S_SESSION);
 	foreach (lc, statements)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -18,6 +18,7 @@
 #include "worker/context.h"
 #include "worker/inline.h"
 #include "worker/publish.h"
+#include "worker/serve.h"
 #include "worker/siblings.h"
 #include "worker/transition.h"
 #include "worker/wait.h"
@@ -182,8 +183,10 @@ etl_inline_run(const EtlRequest *request)
 	EtlAdvance advance = {0};
 	EtlRunState state;
 	EtlRunInfo info;
-	int64 run_id = etl_run_create(etl_request_make(request), GetUserId(), &state);
+	Jsonb *object = etl_request_make(request);
+	int64 run_id = etl_run_create(object, GetUserId(), &state);
 
+	etl_serve_note_run(object, GetUserId(), run_id);
 	if (state == ETL_RUN_SKIPPED)
 	{
 		etl_wait_raise(run_id, request->pipeline, state);

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/audit_log.h"
 #include "catalog/member.h"
 #include "catalog/pg_type.h"
 #include "errors.h"
@@ -84,6 +85,8 @@ etl_request_make(const EtlRequest *request)
 	etl_member_push(&state, "pipeline", request->pipeline);
 	etl_member_push(&state, "mode", request->is_inline ? "inline" : "background");
 	etl_member_push(&state, "full_refresh", request->full_refresh ? "true" : "false");
+	if (request->is_replay)
+		etl_member_push(&state, "is_replay", "true");
 	if (request->replay_from != 0)
 		etl_member_push(&state, "replay_from", psprintf(INT64_FORMAT, request->replay_from));
 	etl_member_push(&state, "force", request->force ? "true" : "false");
@@ -92,6 +95,7 @@ etl_request_make(const EtlRequest *request)
 	if (!TIMESTAMP_IS_NOBEGIN(request->logical_time))
 		etl_member_push(&state, "logical_time", timestamptz_to_str(request->logical_time));
 	push_tasks(&state, &request->tasks);
+	etl_audit_log_push(&state);
 	if (request->params != NULL)
 	{
 		JsonbValue v = {.type = jbvString};

@@ -33,6 +33,7 @@ typedef struct EtlRequest
 	int64 replay_from; /* 0: no replay from a batch */
 	bool force;		   /* full_refresh: delete although old raw rows are gone */
 	bool is_inline;
+	bool is_replay;			  /* for the audit log: etl.replay asked for it */
 	TimestampTz logical_time; /* DT_NOBEGIN: now */
 	int64 waiter;			  /* 0: nobody waits */
 } EtlRequest;

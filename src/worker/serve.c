@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/audit_log.h"
 #include "catalog/member.h"
 #include "catalog/pipeline.h"
 #include "catalog/rollback.h"
@@ -43,6 +44,28 @@ find_run(int64 run_id, Oid caller, EtlRunState *state)
 	return pipeline;
 }
 
+/* note writes to the audit log that somebody has asked for a run. */
+static void
+note(Jsonb *request, const char *action, Oid caller, const EtlPipeline *pipeline, int64 run_id)
+{
+	EtlAuditSession session = etl_audit_log_pull(request);
+	EtlAuditDetail detail[] = {{.name = "run_id", .value = psprintf(INT64_FORMAT, run_id)}};
+	EtlAuditEntry entry = {.role = caller, .action = action, .session = &session, .detail = detail, .n_details = 1};
+
+	entry.pipeline_id = pipeline->pipeline_id;
+	entry.pipeline = pipeline->name;
+	etl_audit_log_add(&entry);
+}
+
+/* etl_serve_note_run writes down a new run. */
+void
+etl_serve_note_run(Jsonb *request, Oid caller, int64 run_id)
+{
+	EtlPipeline *pipeline = etl_pipeline_find(etl_member_text(request, "pipeline"), false);
+
+	note(request, etl_member_text(request, "is_replay") ? "replay" : "run_pipeline", caller, pipeline, run_id);
+}
+
 /* retry reopens a run for the tasks that did not succeed. Errors: those of find_run, 55000 when there is no such task. */
 static int64
 retry(Jsonb *request, Oid caller, EtlRunState *state)
@@ -60,6 +83,7 @@ retry(Jsonb *request, Oid caller, EtlRunState *state)
 						errmsg("run " INT64_FORMAT " has nothing to retry", run_id),
 						errdetail("None of its tasks failed, was skipped or cancelled."),
 						errhint("etl.run_pipeline starts a new run.")));
+	note(request, "retry_run", caller, pipeline, run_id);
 	return run_id;
 }
 
@@ -69,6 +93,7 @@ create(Jsonb *request, Oid caller, EtlRunState *state)
 {
 	int64 run_id = etl_run_create(request, caller, state);
 
+	etl_serve_note_run(request, caller, run_id);
 	if (*state == ETL_RUN_SKIPPED)
 		etl_alert_run(ETL_ALERT_RUN_SKIPPED, run_id, NULL);
 	return run_id;

@@ -13,6 +13,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/owner.h"
+#include "catalog/role_grant.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/spi.h"
@@ -261,23 +262,30 @@ refuse_drop_owned(Oid role)
 								quote_identifier(name))));
 }
 
-/* check_roles refuses statements that would leave something without an owner. Whoever may not execute them is told so. */
-static void
+/*
+ * check_roles refuses statements that would leave something without an owner. Whoever may not execute them is told so. Returns
+ * the roles whose grants go with them.
+ */
+static List *
 check_roles(Node *node)
 {
+	List *roles = NIL;
 	ListCell *lc;
 
 	if (IsA(node, DropRoleStmt) && (superuser() || has_createrole_privilege(GetUserId())) && etl_catalog_exists())
 	{
-		foreach (lc, roles_of(((DropRoleStmt *) node)->roles))
+		roles = roles_of(((DropRoleStmt *) node)->roles);
+		foreach (lc, roles)
 			refuse_drop(lfirst_oid(lc));
 	}
 	else if (IsA(node, DropOwnedStmt) && etl_catalog_exists())
 	{
-		foreach (lc, roles_of(((DropOwnedStmt *) node)->roles))
+		roles = roles_of(((DropOwnedStmt *) node)->roles);
+		foreach (lc, roles)
 			if (has_privs_of_role(GetUserId(), lfirst_oid(lc)))
 				refuse_drop_owned(lfirst_oid(lc));
 	}
+	return roles;
 }
 
 /* execute_reassign executes REASSIGN OWNED, and does the same in schema etl. */
@@ -314,8 +322,12 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only, ProcessUti
 		execute_reassign(&call);
 	else
 	{
-		check_roles(node);
+		List *dropped = check_roles(node);
+		ListCell *lc;
+
 		execute(&call);
+		foreach (lc, dropped)
+			etl_role_grant_forget(lfirst_oid(lc));
 	}
 }
 
