@@ -26,6 +26,7 @@ CREATE TABLE etl.run (
   message             text,
   rolled_back_at      timestamptz,
   rolled_back_by      regrole,
+  counted             boolean NOT NULL DEFAULT false,
   definition          jsonb NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.run IS 'One row per run of a pipeline.';
@@ -54,11 +55,13 @@ COMMENT ON COLUMN etl.run.cancel_requested_at IS 'When somebody asked to cancel 
 COMMENT ON COLUMN etl.run.message IS 'Why it was skipped or cancelled, or which tasks failed or warned.';
 COMMENT ON COLUMN etl.run.rolled_back_at IS 'When etl.rollback_run took it back; NULL: it stands.';
 COMMENT ON COLUMN etl.run.rolled_back_by IS 'Role that called etl.rollback_run.';
+COMMENT ON COLUMN etl.run.counted IS 'true: its end is part of etl.run_count.';
 COMMENT ON COLUMN etl.run.definition IS 'Pipeline, tasks and dependencies as they were when the run was created.';
 CREATE INDEX run_pipeline_idx ON etl.run (pipeline_id, run_id);
 CREATE UNIQUE INDEX run_scheduled_idx ON etl.run (pipeline_id, scheduled_for);
 CREATE INDEX run_backfill_idx ON etl.run (backfill_id) WHERE backfill_id IS NOT NULL;
 CREATE INDEX run_success_idx ON etl.run (pipeline_id, logical_time) WHERE state IN ('success', 'warning') AND backfill_id IS NULL;
+CREATE INDEX run_uncounted_idx ON etl.run (run_id) WHERE NOT counted;
 CREATE INDEX run_active_idx ON etl.run (run_id) WHERE state IN ('queued', 'running');
 
 CREATE TABLE etl.task_run (
@@ -86,6 +89,14 @@ CREATE TABLE etl.task_run (
   rows_deleted   bigint,
   rows_rejected  bigint,
   bytes_read     bigint,
+  wall_ms        bigint,
+  cpu_ms         bigint,
+  buffers_hit    bigint,
+  buffers_read   bigint,
+  buffers_written bigint,
+  temp_bytes     bigint,
+  wal_bytes      bigint,
+  counted        boolean NOT NULL DEFAULT false,
   sql            text,
   message        text,
   details        jsonb NOT NULL DEFAULT '{}',
@@ -121,6 +132,14 @@ COMMENT ON COLUMN etl.task_run.rows_unchanged IS 'Rows that were in the target a
 COMMENT ON COLUMN etl.task_run.rows_deleted IS 'Rows deleted from the target; extract: delete markers in the raw table.';
 COMMENT ON COLUMN etl.task_run.rows_rejected IS 'Rows that went to etl.quarantine.';
 COMMENT ON COLUMN etl.task_run.bytes_read IS 'Size in bytes of the rows that an extract stored.';
+COMMENT ON COLUMN etl.task_run.wall_ms IS 'Time that a worker was at work on it, in ms; of tasks that are published at one commit, its share. NULL, like the columns up to wal_bytes: its worker was killed before it could say, or it has not ended.';
+COMMENT ON COLUMN etl.task_run.cpu_ms IS 'CPU time, user and system, of its worker and of the workers that helped it, in ms.';
+COMMENT ON COLUMN etl.task_run.buffers_hit IS 'Blocks of tables and indexes that were found in shared buffers.';
+COMMENT ON COLUMN etl.task_run.buffers_read IS 'Blocks of tables and indexes that had to be read.';
+COMMENT ON COLUMN etl.task_run.buffers_written IS 'Blocks of tables and indexes that it wrote itself, rather than the background writer or the checkpointer.';
+COMMENT ON COLUMN etl.task_run.temp_bytes IS 'Bytes written to temporary files and temporary tables.';
+COMMENT ON COLUMN etl.task_run.wal_bytes IS 'Bytes of WAL.';
+COMMENT ON COLUMN etl.task_run.counted IS 'true: the attempt is part of etl.cost_day.';
 COMMENT ON COLUMN etl.task_run.sql IS 'Main SQL statement that was executed.';
 COMMENT ON COLUMN etl.task_run.message IS 'What the task wants a person to know about this attempt.';
 COMMENT ON COLUMN etl.task_run.details IS 'What was counted on the way, as {name: number}. extract: rows without a cursor, zero dates and other values that had to be changed, deletes; load: members of dimensions that were inferred or not known, facts before the first version of their member, partitions that were made.';
@@ -133,6 +152,7 @@ CREATE INDEX task_run_task_idx ON etl.task_run (task_id, task_run_id);
 -- For etl.freshness: when a row last changed may be many attempts ago.
 CREATE INDEX task_run_change_idx ON etl.task_run (task_id, task_run_id)
   WHERE state IN ('success', 'warning') AND (rows_inserted > 0 OR rows_updated > 0 OR rows_deleted > 0);
+CREATE INDEX task_run_uncounted_idx ON etl.task_run (run_id) WHERE NOT counted;
 CREATE INDEX task_run_running_idx ON etl.task_run (task_run_id) WHERE state = 'running';
 
 CREATE TABLE etl.quarantine (

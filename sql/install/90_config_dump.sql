@@ -5,6 +5,8 @@ SELECT pg_extension_config_dump('etl.retention', '');
 SELECT pg_extension_config_dump('etl.alert_route', '');
 SELECT pg_extension_config_dump('etl.pipeline', '');
 SELECT pg_extension_config_dump('etl.pipeline_pipeline_id_seq', '');
+SELECT pg_extension_config_dump('etl.price', '');
+SELECT pg_extension_config_dump('etl.budget', '');
 SELECT pg_extension_config_dump('etl.task', '');
 SELECT pg_extension_config_dump('etl.task_task_id_seq', '');
 SELECT pg_extension_config_dump('etl.task_dependency', '');

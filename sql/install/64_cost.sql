@@ -1,0 +1,123 @@
+-- What tasks have used and what that costs. The views are security_invoker: readers see the pipelines that they may see.
+
+-- One row per span of time between two changes of a price, with all prices in it.
+CREATE VIEW etl.price_list WITH (security_invoker = true) AS
+SELECT s.valid_from, s.valid_to,
+       (SELECT max(p.currency) FROM etl.price AS p) AS currency,
+       max(l.price) FILTER (WHERE l.resource = 'cpu_hour') AS cpu_hour,
+       max(l.price) FILTER (WHERE l.resource = 'wall_hour') AS wall_hour,
+       max(l.price) FILTER (WHERE l.resource = 'gb_read') AS gb_read,
+       max(l.price) FILTER (WHERE l.resource = 'gb_wal') AS gb_wal,
+       max(l.price) FILTER (WHERE l.resource = 'gb_temp') AS gb_temp,
+       max(l.price) FILTER (WHERE l.resource = 'gb_buffers_read') AS gb_buffers_read,
+       max(l.price) FILTER (WHERE l.resource = 'million_rows_read') AS million_rows_read,
+       max(l.price) FILTER (WHERE l.resource = 'million_rows_written') AS million_rows_written,
+       max(l.price) FILTER (WHERE l.resource = 'attempt') AS attempt
+FROM (SELECT d.valid_from, coalesce(lead(d.valid_from) OVER (ORDER BY d.valid_from), 'infinity'::date) AS valid_to
+      FROM (SELECT DISTINCT p.valid_from FROM etl.price AS p) AS d) AS s
+JOIN LATERAL (SELECT DISTINCT ON (p.resource) p.resource, p.price
+              FROM etl.price AS p WHERE p.valid_from <= s.valid_from
+              ORDER BY p.resource, p.valid_from DESC) AS l ON true
+GROUP BY s.valid_from, s.valid_to;
+COMMENT ON VIEW etl.price_list IS 'One row per span of days in which prices did not change, with one column per resource; NULL: it has no price.';
+COMMENT ON COLUMN etl.price_list.valid_from IS 'First day.';
+COMMENT ON COLUMN etl.price_list.valid_to IS 'Day after the last one.';
+COMMENT ON COLUMN etl.price_list.currency IS 'Currency of the prices.';
+COMMENT ON COLUMN etl.price_list.cpu_hour IS 'Price of an hour of CPU time.';
+COMMENT ON COLUMN etl.price_list.wall_hour IS 'Price of an hour of a worker.';
+COMMENT ON COLUMN etl.price_list.gb_read IS 'Price of 10^9 bytes read from a source.';
+COMMENT ON COLUMN etl.price_list.gb_wal IS 'Price of 10^9 bytes of WAL.';
+COMMENT ON COLUMN etl.price_list.gb_temp IS 'Price of 10^9 bytes of temporary files and tables.';
+COMMENT ON COLUMN etl.price_list.gb_buffers_read IS 'Price of 10^9 bytes of blocks of tables and indexes that had to be read.';
+COMMENT ON COLUMN etl.price_list.million_rows_read IS 'Price of 10^6 rows read.';
+COMMENT ON COLUMN etl.price_list.million_rows_written IS 'Price of 10^6 rows inserted, updated or deleted.';
+COMMENT ON COLUMN etl.price_list.attempt IS 'Price of an attempt.';
+
+-- Attempts that ended and are not in etl.cost_day yet, in its columns.
+CREATE VIEW etl.cost_uncounted WITH (security_invoker = true) AS
+SELECT x.task_id, (x.ended_at AT TIME ZONE 'UTC')::date AS day, r.pipeline_id, x.task_run_id, x.task, x.kind,
+       (x.state = 'failed')::integer AS failed, (x.attempt > 1)::integer AS retries,
+       coalesce(x.wall_ms, (extract(epoch FROM x.ended_at - x.started_at) * 1000)::bigint) AS wall_ms,
+       coalesce(x.cpu_ms, 0) AS cpu_ms, coalesce(x.rows_read, 0) AS rows_read,
+       coalesce(x.rows_inserted, 0) + coalesce(x.rows_updated, 0) + coalesce(x.rows_deleted, 0) AS rows_written,
+       coalesce(x.rows_rejected, 0) AS rows_rejected, coalesce(x.bytes_read, 0) AS bytes_read,
+       coalesce(x.wal_bytes, 0) AS wal_bytes, coalesce(x.temp_bytes, 0) AS temp_bytes,
+       coalesce(x.buffers_hit, 0) AS buffers_hit, coalesce(x.buffers_read, 0) AS buffers_read,
+       coalesce(x.buffers_written, 0) AS buffers_written
+FROM etl.task_run AS x
+JOIN etl.run AS r ON r.run_id = x.run_id
+WHERE NOT x.counted AND x.started_at IS NOT NULL AND x.ended_at IS NOT NULL;
+COMMENT ON VIEW etl.cost_uncounted IS 'Attempts that have ended and are not part of etl.cost_day yet: of runs that are active or have just ended.';
+
+CREATE VIEW etl.cost WITH (security_invoker = true) AS
+SELECT u.day, p.name AS pipeline, coalesce(t.name, u.task) AS task, u.kind, p.tags || coalesce(t.tags, '{}') AS tags, u.attempts,
+       round(u.wall_ms / 1000.0, 3) AS wall_s, round(u.cpu_ms / 1000.0, 3) AS cpu_s,
+       u.rows_read, u.rows_written, u.bytes_read, u.wal_bytes, u.temp_bytes, u.buffers_hit, u.buffers_read, u.buffers_written,
+       CASE WHEN c.valid_from IS NOT NULL THEN round(
+         u.cpu_ms / 3600000.0 * coalesce(c.cpu_hour, 0) + u.wall_ms / 3600000.0 * coalesce(c.wall_hour, 0)
+         + u.bytes_read / 1e9 * coalesce(c.gb_read, 0) + u.wal_bytes / 1e9 * coalesce(c.gb_wal, 0)
+         + u.temp_bytes / 1e9 * coalesce(c.gb_temp, 0)
+         + u.buffers_read * current_setting('block_size')::numeric / 1e9 * coalesce(c.gb_buffers_read, 0)
+         + u.rows_read / 1e6 * coalesce(c.million_rows_read, 0) + u.rows_written / 1e6 * coalesce(c.million_rows_written, 0)
+         + u.attempts * coalesce(c.attempt, 0), 9) END AS cost,
+       c.currency
+FROM (SELECT a.day, a.pipeline_id, a.task_id, max(a.task) AS task, max(a.kind) AS kind, sum(a.attempts)::bigint AS attempts,
+             sum(a.wall_ms)::bigint AS wall_ms, sum(a.cpu_ms)::bigint AS cpu_ms, sum(a.rows_read)::bigint AS rows_read,
+             sum(a.rows_written)::bigint AS rows_written, sum(a.bytes_read)::bigint AS bytes_read,
+             sum(a.wal_bytes)::bigint AS wal_bytes, sum(a.temp_bytes)::bigint AS temp_bytes,
+             sum(a.buffers_hit)::bigint AS buffers_hit, sum(a.buffers_read)::bigint AS buffers_read,
+             sum(a.buffers_written)::bigint AS buffers_written
+      FROM (SELECT d.day, d.pipeline_id, d.task_id, d.task, d.kind, d.attempts, d.wall_ms, d.cpu_ms, d.rows_read, d.rows_written,
+                   d.bytes_read, d.wal_bytes, d.temp_bytes, d.buffers_hit, d.buffers_read, d.buffers_written
+            FROM etl.cost_day AS d
+            UNION ALL
+            SELECT n.day, n.pipeline_id, n.task_id, n.task, n.kind, 1, n.wall_ms, n.cpu_ms, n.rows_read, n.rows_written,
+                   n.bytes_read, n.wal_bytes, n.temp_bytes, n.buffers_hit, n.buffers_read, n.buffers_written
+            FROM etl.cost_uncounted AS n) AS a
+      GROUP BY a.day, a.pipeline_id, a.task_id) AS u
+JOIN etl.pipeline AS p ON p.pipeline_id = u.pipeline_id
+LEFT JOIN etl.task AS t ON t.task_id = u.task_id
+LEFT JOIN etl.price_list AS c ON u.day >= c.valid_from AND u.day < c.valid_to;
+COMMENT ON VIEW etl.cost IS 'One row per pipeline, task and day (UTC): what its attempts that ended on that day have used, and what that costs by the prices of that day.';
+COMMENT ON COLUMN etl.cost.day IS 'Day (UTC) on which the attempts ended.';
+COMMENT ON COLUMN etl.cost.pipeline IS 'Name of the pipeline.';
+COMMENT ON COLUMN etl.cost.task IS 'Name of the task; of one that was dropped, its last name.';
+COMMENT ON COLUMN etl.cost.kind IS 'Kind of the task.';
+COMMENT ON COLUMN etl.cost.tags IS 'Tags of the task over those of the pipeline, as they are now; of a task that was dropped, those of the pipeline.';
+COMMENT ON COLUMN etl.cost.attempts IS 'Attempts, failed ones included.';
+COMMENT ON COLUMN etl.cost.wall_s IS 'Time that workers were at work, in seconds.';
+COMMENT ON COLUMN etl.cost.cpu_s IS 'CPU time, in seconds; attempts whose worker was killed count as 0, like all that follows.';
+COMMENT ON COLUMN etl.cost.rows_read IS 'Rows read.';
+COMMENT ON COLUMN etl.cost.rows_written IS 'Rows inserted, updated and deleted.';
+COMMENT ON COLUMN etl.cost.bytes_read IS 'Bytes of the rows that extracts stored.';
+COMMENT ON COLUMN etl.cost.wal_bytes IS 'Bytes of WAL.';
+COMMENT ON COLUMN etl.cost.temp_bytes IS 'Bytes of temporary files and temporary tables.';
+COMMENT ON COLUMN etl.cost.buffers_hit IS 'Blocks found in shared buffers.';
+COMMENT ON COLUMN etl.cost.buffers_read IS 'Blocks read.';
+COMMENT ON COLUMN etl.cost.buffers_written IS 'Blocks written by the workers themselves.';
+COMMENT ON COLUMN etl.cost.cost IS 'Cost; a resource without a price costs nothing. NULL: no price was valid on that day.';
+COMMENT ON COLUMN etl.cost.currency IS 'Currency of the cost; NULL: no price was valid on that day.';
+
+CREATE VIEW etl.cost_by_tag WITH (security_invoker = true) AS
+SELECT c.day, k.tag, c.tags->>k.tag AS value, sum(c.attempts)::bigint AS attempts, sum(c.wall_s) AS wall_s, sum(c.cpu_s) AS cpu_s,
+       sum(c.rows_read)::bigint AS rows_read, sum(c.rows_written)::bigint AS rows_written, sum(c.bytes_read)::bigint AS bytes_read,
+       sum(c.wal_bytes)::bigint AS wal_bytes, sum(c.temp_bytes)::bigint AS temp_bytes, sum(c.cost) AS cost, c.currency
+FROM etl.cost AS c
+CROSS JOIN (SELECT DISTINCT jsonb_object_keys(p.tags) FROM etl.pipeline AS p
+            UNION
+            SELECT DISTINCT jsonb_object_keys(t.tags) FROM etl.task AS t) AS k (tag)
+GROUP BY c.day, k.tag, c.tags->>k.tag, c.currency;
+COMMENT ON VIEW etl.cost_by_tag IS 'One row per day (UTC), tag and value of the tag: the sums over etl.cost. The values of one tag add up to everything, because tasks that do not have the tag are in the row whose value is NULL.';
+COMMENT ON COLUMN etl.cost_by_tag.day IS 'Day (UTC) on which the attempts ended.';
+COMMENT ON COLUMN etl.cost_by_tag.tag IS 'Name of the tag.';
+COMMENT ON COLUMN etl.cost_by_tag.value IS 'Its value; NULL: the tasks that do not have it.';
+COMMENT ON COLUMN etl.cost_by_tag.attempts IS 'Attempts, failed ones included.';
+COMMENT ON COLUMN etl.cost_by_tag.wall_s IS 'Time that workers were at work, in seconds.';
+COMMENT ON COLUMN etl.cost_by_tag.cpu_s IS 'CPU time, in seconds.';
+COMMENT ON COLUMN etl.cost_by_tag.rows_read IS 'Rows read.';
+COMMENT ON COLUMN etl.cost_by_tag.rows_written IS 'Rows inserted, updated and deleted.';
+COMMENT ON COLUMN etl.cost_by_tag.bytes_read IS 'Bytes of the rows that extracts stored.';
+COMMENT ON COLUMN etl.cost_by_tag.wal_bytes IS 'Bytes of WAL.';
+COMMENT ON COLUMN etl.cost_by_tag.temp_bytes IS 'Bytes of temporary files and temporary tables.';
+COMMENT ON COLUMN etl.cost_by_tag.cost IS 'Cost; NULL: no price was valid on that day.';
+COMMENT ON COLUMN etl.cost_by_tag.currency IS 'Currency of the cost.';
