@@ -79,6 +79,7 @@ CREATE TABLE etl.task_run (
   crashes        integer NOT NULL DEFAULT 0,
   settled        boolean NOT NULL DEFAULT false,
   worker_pid     integer,
+  live           bigint,
   boot_id        text,
   reader         text,
   reader_reason  text,
@@ -122,6 +123,7 @@ COMMENT ON COLUMN etl.task_run.retry IS 'How many of retry_delays were used up b
 COMMENT ON COLUMN etl.task_run.crashes IS 'How often in a row the server went down while the task was at work, this attempt included; from 3 on it is held back.';
 COMMENT ON COLUMN etl.task_run.settled IS 'true: the attempt failed and no other follows by itself; the alert, if any, was raised with it.';
 COMMENT ON COLUMN etl.task_run.worker_pid IS 'Process that worked on it.';
+COMMENT ON COLUMN etl.task_run.live IS 'Shared memory in which that process says how far it is, for etl.progress; 0: it got none.';
 COMMENT ON COLUMN etl.task_run.boot_id IS 'Start of the server in which the attempt began: one that is running under another boot id has died with its server.';
 COMMENT ON COLUMN etl.task_run.reader IS 'extract: which reader fetched the rows.';
 COMMENT ON COLUMN etl.task_run.reader_reason IS 'extract: why that reader, and which columns it could not take in binary form.';

@@ -16,6 +16,7 @@
 #include "errors.h"
 #include "fault.h"
 #include "miscadmin.h"
+#include "observe/live.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -137,7 +138,8 @@ end_step(void)
 static bool
 claim_one(int64 task_run_id)
 {
-	return etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) && etl_task_run_claim(task_run_id, MyProcPid);
+	return etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) &&
+		   etl_task_run_claim(task_run_id, MyProcPid, etl_live_handle());
 }
 
 /* claim_alone takes the one attempt of this worker. */
@@ -196,6 +198,7 @@ claim(const EtlBgwParams *params, EtlRunInfo *info)
 	begin_step();
 	is_read_only = XactReadOnly;
 	XactReadOnly = false;
+	(void) etl_live_make(params->task_run_id);
 	if (!etl_extension_hold() || !claim_one(params->task_run_id))
 	{
 		end_step();
@@ -252,8 +255,10 @@ do_all(EtlPublish *publish)
 			if (publish->at == publish->n - 1)
 				break;
 			stop_timeout();
+			etl_live_read(&publish->work[publish->at]->attempt.meter);
 			publish->at++;
 			begin_member(publish);
+			etl_usage_start(&publish->work[publish->at]->attempt.meter);
 			start_timeout(publish->work[publish->at]->attempt.task);
 		}
 	publish->is_complete = true;
@@ -265,6 +270,7 @@ finish(EtlPublish *publish)
 {
 	/* A cancel that has cut a connection must not be overtaken by the commit of what looked like the end of the data. */
 	CHECK_FOR_INTERRUPTS();
+	etl_live_read(&publish->work[publish->at]->attempt.meter);
 	etl_publish_finish(publish);
 	ETL_FAULT("before_commit");
 	end_step();
@@ -319,6 +325,7 @@ work_on(EtlPublish *publish)
 
 	PG_TRY();
 	{
+		etl_usage_start_process(&publish->work[0]->attempt.meter);
 		start_timeout(publish->work[0]->attempt.task);
 		working = true;
 		if (terminated || cancelled)
@@ -346,6 +353,7 @@ work_on(EtlPublish *publish)
 		AbortCurrentTransaction();
 		QueryCancelPending = false;
 		RESUME_INTERRUPTS();
+		etl_live_read(&publish->work[publish->at]->attempt.meter);
 		record_failure(publish, error);
 	}
 	PG_END_TRY();
