@@ -121,3 +121,69 @@ COMMENT ON COLUMN etl.cost_by_tag.wal_bytes IS 'Bytes of WAL.';
 COMMENT ON COLUMN etl.cost_by_tag.temp_bytes IS 'Bytes of temporary files and temporary tables.';
 COMMENT ON COLUMN etl.cost_by_tag.cost IS 'Cost; NULL: no price was valid on that day.';
 COMMENT ON COLUMN etl.cost_by_tag.currency IS 'Currency of the cost.';
+
+CREATE FUNCTION etl.set_price(resource text, price numeric, currency text DEFAULT NULL, valid_from date DEFAULT NULL)
+RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_set_price';
+COMMENT ON FUNCTION etl.set_price IS 'Sets what a unit of a resource costs from a day on (NULL: today, in UTC); earlier days keep their price. resource: cpu_hour, wall_hour, gb_read, gb_wal, gb_temp, gb_buffers_read, million_rows_read, million_rows_written or attempt; currency: three capital letters, the same for all prices (NULL: that of the others, or USD). Only the owner of the extension and superusers may (42501); raises 22023 for a bad value.';
+
+CREATE FUNCTION etl.drop_price(resource text, valid_from date)
+RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_drop_price';
+COMMENT ON FUNCTION etl.drop_price IS 'Removes the price of a resource that begins on a day: the one before it goes on. Only the owner of the extension and superusers may (42501); raises 42704 when there is none.';
+
+CREATE FUNCTION etl.set_budget(
+  name text, amount numeric, period text DEFAULT 'month', pipeline text DEFAULT NULL, tags jsonb DEFAULT NULL,
+  warn text DEFAULT '80%')
+RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_set_budget';
+COMMENT ON FUNCTION etl.set_budget IS 'Sets what may be spent in each day or month (UTC), as a whole: a budget of that name is replaced. It covers the pipelines whose owner you are a member of: one pipeline, or all, and of them the tasks that have the tags, or all. When warn (a percentage) and when the amount is reached, alert budget_exceeded is raised, once in each period, with severity warning and fail. Raises 22023 for a bad value, 42704 when there is no such pipeline, 42501 for a budget of somebody else.';
+
+CREATE FUNCTION etl.drop_budget(name text)
+RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'etl_drop_budget';
+COMMENT ON FUNCTION etl.drop_budget IS 'Drops a budget. Its alerts stay. Only members of its owner may (42501); raises 42704 when there is none.';
+
+-- One look at the cost of this month and the week before serves all budgets. What a budget covers depends on its owner, not on the
+-- reader, who is a member of that owner and sees at least as much.
+CREATE VIEW etl.budget_status WITH (security_invoker = true) AS
+WITH clock AS MATERIALIZED (
+  SELECT (now() AT TIME ZONE 'UTC')::date AS today, date_trunc('month', now() AT TIME ZONE 'UTC')::date AS month
+), spent AS MATERIALIZED (
+  SELECT c.day, p.pipeline_id, p.owner, c.tags, sum(c.cost) AS cost
+  FROM etl.cost AS c JOIN etl.pipeline AS p ON p.name = c.pipeline
+  WHERE c.day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date - 7
+  GROUP BY c.day, p.pipeline_id, p.owner, c.tags
+), period AS (
+  SELECT b.*, k.today, CASE b.period WHEN 'day' THEN k.today ELSE k.month END AS period_start,
+         CASE b.period WHEN 'day' THEN k.today ELSE (k.month + interval '1 month')::date - 1 END AS period_end
+  FROM etl.budget AS b CROSS JOIN clock AS k
+), used AS (
+  SELECT b.name, coalesce(sum(s.cost) FILTER (WHERE s.day >= b.period_start), 0) AS spent,
+         coalesce(sum(s.cost) FILTER (WHERE s.day = b.today), 0) AS today_spent,
+         sum(s.cost) FILTER (WHERE s.day >= b.today - 7 AND s.day < b.today)
+           / least(7, b.today - min(s.day) FILTER (WHERE s.day >= b.today - 7 AND s.day < b.today)) AS usual
+  FROM period AS b
+  LEFT JOIN spent AS s ON (b.pipeline_id IS NULL OR s.pipeline_id = b.pipeline_id) AND s.tags @> b.tags
+                          AND pg_has_role(b.owner, s.owner, 'MEMBER')
+  GROUP BY b.name, b.today, b.period_start
+)
+SELECT b.name AS budget, b.owner, p.name AS pipeline, b.tags, b.period, b.period_start, b.period_end, b.amount,
+       (SELECT max(l.currency) FROM etl.price AS l) AS currency, u.spent, round(100 * u.spent / b.amount, 2) AS percent,
+       u.spent - u.today_spent + greatest(u.today_spent, coalesce(u.usual, 0))
+         + coalesce(u.usual, u.today_spent) * (b.period_end - b.today) AS forecast,
+       CASE WHEN u.spent >= b.amount THEN 'exceeded' WHEN u.spent >= b.amount * b.warn_pct / 100 THEN 'warning'
+            ELSE 'ok' END AS state
+FROM period AS b
+JOIN used AS u ON u.name = b.name
+LEFT JOIN etl.pipeline AS p ON p.pipeline_id = b.pipeline_id;
+COMMENT ON VIEW etl.budget_status IS 'One row per budget: what was spent in the current period, and what is expected by its end.';
+COMMENT ON COLUMN etl.budget_status.budget IS 'Name of the budget.';
+COMMENT ON COLUMN etl.budget_status.owner IS 'Role that made it.';
+COMMENT ON COLUMN etl.budget_status.pipeline IS 'Only tasks of this pipeline; NULL: of all that the owner may see.';
+COMMENT ON COLUMN etl.budget_status.tags IS 'Only tasks that have these tags.';
+COMMENT ON COLUMN etl.budget_status.period IS 'day or month, in UTC.';
+COMMENT ON COLUMN etl.budget_status.period_start IS 'First day of the current period.';
+COMMENT ON COLUMN etl.budget_status.period_end IS 'Last day of the current period.';
+COMMENT ON COLUMN etl.budget_status.amount IS 'Amount of the budget.';
+COMMENT ON COLUMN etl.budget_status.currency IS 'Currency of the prices; NULL: there are no prices, and nothing costs anything.';
+COMMENT ON COLUMN etl.budget_status.spent IS 'Cost of the attempts that have ended in the period.';
+COMMENT ON COLUMN etl.budget_status.percent IS 'spent, in percent of the amount.';
+COMMENT ON COLUMN etl.budget_status.forecast IS 'spent at the end of the period, if each day that is left costs what the last seven days have cost on average.';
+COMMENT ON COLUMN etl.budget_status.state IS 'ok, warning (the percentage of the warning is reached) or exceeded (the amount is).';

@@ -84,6 +84,7 @@ ALTER TABLE etl.alert ENABLE ROW LEVEL SECURITY;
 -- Tests of a route belong to no pipeline: who sees that they were sent sees them.
 CREATE POLICY alert_member ON etl.alert FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = alert.pipeline_id)
+         OR budget IS NOT NULL AND EXISTS (SELECT FROM etl.budget AS b WHERE b.name = alert.budget)
          OR pipeline_id IS NULL AND EXISTS (SELECT FROM etl.alert_delivery AS d WHERE d.alert_id = alert.alert_id));
 ALTER TABLE etl.alert_delivery ENABLE ROW LEVEL SECURITY;
 CREATE POLICY alert_delivery_member ON etl.alert_delivery FOR SELECT

@@ -159,6 +159,9 @@ etl_publish_record_failure(EtlPublish *publish, EtlTaskChange *change, const Err
 	for (int i = 0; i < publish->n; i++)
 	{
 		other.task_run_id = publish->work[i]->attempt.task_run_id;
+		/* One that never was at work has used nothing. */
+		if (!publish->work[i]->attempt.meter.is_running)
+			etl_usage_start(&publish->work[i]->attempt.meter);
 		other.meter = &publish->work[i]->attempt.meter;
 		(void) etl_transition_task(i == publish->at ? change : &other);
 	}
