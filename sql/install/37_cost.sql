@@ -94,6 +94,48 @@ COMMENT ON COLUMN etl.cost_day.buffers_written IS 'Blocks written by the workers
 CREATE INDEX cost_day_day_idx ON etl.cost_day (day);
 CREATE INDEX cost_day_pipeline_idx ON etl.cost_day (pipeline_id);
 
+CREATE TABLE etl.cost_total (
+  task_id         bigint NOT NULL,
+  pipeline_id     bigint NOT NULL REFERENCES etl.pipeline ON DELETE CASCADE,
+  task            text NOT NULL,
+  kind            text NOT NULL,
+  attempts        bigint NOT NULL,
+  failed          bigint NOT NULL,
+  retries         bigint NOT NULL,
+  wall_ms         bigint NOT NULL,
+  cpu_ms          bigint NOT NULL,
+  rows_read       bigint NOT NULL,
+  rows_written    bigint NOT NULL,
+  rows_rejected   bigint NOT NULL,
+  bytes_read      bigint NOT NULL,
+  wal_bytes       bigint NOT NULL,
+  temp_bytes      bigint NOT NULL,
+  buffers_hit     bigint NOT NULL,
+  buffers_read    bigint NOT NULL,
+  buffers_written bigint NOT NULL,
+  PRIMARY KEY (task_id)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE etl.cost_total IS 'What the attempts of a task have used since it was added: the sums over etl.cost_day, for counters that never go back.';
+COMMENT ON COLUMN etl.cost_total.task_id IS 'The task.';
+COMMENT ON COLUMN etl.cost_total.pipeline_id IS 'The pipeline.';
+COMMENT ON COLUMN etl.cost_total.task IS 'Name of the task at that time.';
+COMMENT ON COLUMN etl.cost_total.kind IS 'Kind of the task.';
+COMMENT ON COLUMN etl.cost_total.attempts IS 'Attempts that began and ended.';
+COMMENT ON COLUMN etl.cost_total.failed IS 'Those of them that failed.';
+COMMENT ON COLUMN etl.cost_total.retries IS 'Those of them that were not the first attempt in their run.';
+COMMENT ON COLUMN etl.cost_total.wall_ms IS 'Time at work, in ms.';
+COMMENT ON COLUMN etl.cost_total.cpu_ms IS 'CPU time, in ms.';
+COMMENT ON COLUMN etl.cost_total.rows_read IS 'Rows read.';
+COMMENT ON COLUMN etl.cost_total.rows_written IS 'Rows inserted, updated and deleted.';
+COMMENT ON COLUMN etl.cost_total.rows_rejected IS 'Rows that went to etl.quarantine.';
+COMMENT ON COLUMN etl.cost_total.bytes_read IS 'Bytes of the rows that extracts stored.';
+COMMENT ON COLUMN etl.cost_total.wal_bytes IS 'Bytes of WAL.';
+COMMENT ON COLUMN etl.cost_total.temp_bytes IS 'Bytes of temporary files and tables.';
+COMMENT ON COLUMN etl.cost_total.buffers_hit IS 'Blocks found in shared buffers.';
+COMMENT ON COLUMN etl.cost_total.buffers_read IS 'Blocks read.';
+COMMENT ON COLUMN etl.cost_total.buffers_written IS 'Blocks written by the workers themselves.';
+CREATE INDEX cost_total_pipeline_idx ON etl.cost_total (pipeline_id);
+
 CREATE TABLE etl.run_count (
   pipeline_id bigint NOT NULL REFERENCES etl.pipeline ON DELETE CASCADE,
   state       text NOT NULL,

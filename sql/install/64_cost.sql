@@ -35,7 +35,7 @@ COMMENT ON COLUMN etl.price_list.attempt IS 'Price of an attempt.';
 
 -- Attempts that ended and are not in etl.cost_day yet, in its columns.
 CREATE VIEW etl.cost_uncounted WITH (security_invoker = true) AS
-SELECT x.task_id, (x.ended_at AT TIME ZONE 'UTC')::date AS day, r.pipeline_id, x.task_run_id, x.task, x.kind,
+SELECT x.task_id, (x.ended_at AT TIME ZONE 'UTC')::date AS day, r.pipeline_id, x.run_id, x.task, x.kind,
        (x.state = 'failed')::integer AS failed, (x.attempt > 1)::integer AS retries,
        coalesce(x.wall_ms, (extract(epoch FROM x.ended_at - x.started_at) * 1000)::bigint) AS wall_ms,
        coalesce(x.cpu_ms, 0) AS cpu_ms, coalesce(x.rows_read, 0) AS rows_read,
@@ -54,12 +54,11 @@ SELECT u.day, p.name AS pipeline, coalesce(t.name, u.task) AS task, u.kind, p.ta
        round(u.wall_ms / 1000.0, 3) AS wall_s, round(u.cpu_ms / 1000.0, 3) AS cpu_s,
        u.rows_read, u.rows_written, u.bytes_read, u.wal_bytes, u.temp_bytes, u.buffers_hit, u.buffers_read, u.buffers_written,
        CASE WHEN c.valid_from IS NOT NULL THEN round(
-         u.cpu_ms / 3600000.0 * coalesce(c.cpu_hour, 0) + u.wall_ms / 3600000.0 * coalesce(c.wall_hour, 0)
-         + u.bytes_read / 1e9 * coalesce(c.gb_read, 0) + u.wal_bytes / 1e9 * coalesce(c.gb_wal, 0)
-         + u.temp_bytes / 1e9 * coalesce(c.gb_temp, 0)
-         + u.buffers_read * current_setting('block_size')::numeric / 1e9 * coalesce(c.gb_buffers_read, 0)
-         + u.rows_read / 1e6 * coalesce(c.million_rows_read, 0) + u.rows_written / 1e6 * coalesce(c.million_rows_written, 0)
-         + u.attempts * coalesce(c.attempt, 0), 9) END AS cost,
+         coalesce(u.cpu_ms * c.cpu_hour, 0) / 3600000 + coalesce(u.wall_ms * c.wall_hour, 0) / 3600000
+         + (coalesce(u.bytes_read * c.gb_read, 0) + coalesce(u.wal_bytes * c.gb_wal, 0) + coalesce(u.temp_bytes * c.gb_temp, 0)
+            + coalesce(u.buffers_read * current_setting('block_size')::bigint * c.gb_buffers_read, 0)) / 1000000000
+         + (coalesce(u.rows_read * c.million_rows_read, 0) + coalesce(u.rows_written * c.million_rows_written, 0)) / 1000000
+         + coalesce(u.attempts * c.attempt, 0), 9) END AS cost,
        c.currency
 FROM (SELECT a.day, a.pipeline_id, a.task_id, max(a.task) AS task, max(a.kind) AS kind, sum(a.attempts)::bigint AS attempts,
              sum(a.wall_ms)::bigint AS wall_ms, sum(a.cpu_ms)::bigint AS cpu_ms, sum(a.rows_read)::bigint AS rows_read,

@@ -99,6 +99,9 @@ CREATE POLICY budget_member ON etl.budget FOR SELECT
 ALTER TABLE etl.cost_day ENABLE ROW LEVEL SECURITY;
 CREATE POLICY cost_day_member ON etl.cost_day FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = cost_day.pipeline_id));
+ALTER TABLE etl.cost_total ENABLE ROW LEVEL SECURITY;
+CREATE POLICY cost_total_member ON etl.cost_total FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = cost_total.pipeline_id));
 ALTER TABLE etl.run_count ENABLE ROW LEVEL SECURITY;
 CREATE POLICY run_count_member ON etl.run_count FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = run_count.pipeline_id));

@@ -1,4 +1,4 @@
-/* cost_day.h: the tables etl.cost_day and etl.run_count: sums that outlive the runs. */
+/* cost_day.h: the tables etl.cost_day, etl.cost_total and etl.run_count: sums that outlive the runs. */
 #ifndef ETL_COST_DAY_H
 #define ETL_COST_DAY_H
 

@@ -91,7 +91,7 @@ count_cost(TimestampTz now)
 	etl_step_begin();
 	if (count_owed)
 		count_owed = etl_cost_day_count();
-	for (int i = etl_budget_exists() ? etl_budget_due(&alert) : 0; i > 0; i--)
+	for (int i = !count_owed && etl_budget_exists() ? etl_budget_due(&alert) : 0; i > 0; i--)
 		etl_alert_budget(&alert[i - 1]);
 	etl_step_end();
 	budget_due = TimestampTzPlusMilliseconds(now, BUDGET_PAUSE);
@@ -171,6 +171,8 @@ etl_chores_next(void)
 
 	if (look_owed)
 		next = Min(next, TimestampTzPlusMilliseconds(looked_at, LOOK_PAUSE));
+	if (count_owed)
+		next = Min(next, GetCurrentTimestamp());
 	return Min(next, retention_due);
 }
 
