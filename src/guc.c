@@ -8,6 +8,7 @@
 #include "guc.h"
 #include "load/as_of.h"
 #include "net/address.h"
+#include "observe/live.h"
 #include "utils/guc.h"
 
 int etl_chunk_rows = 200000;
@@ -64,5 +65,6 @@ etl_guc_init(void)
 							 &etl_launcher, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	init_network();
 	etl_as_of_init();
+	etl_live_init();
 	MarkGUCPrefixReserved("etl");
 }

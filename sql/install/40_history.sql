@@ -26,6 +26,7 @@ CREATE TABLE etl.run (
   message             text,
   rolled_back_at      timestamptz,
   rolled_back_by      regrole,
+  counted             boolean NOT NULL DEFAULT false,
   definition          jsonb NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.run IS 'One row per run of a pipeline.';
@@ -54,11 +55,13 @@ COMMENT ON COLUMN etl.run.cancel_requested_at IS 'When somebody asked to cancel 
 COMMENT ON COLUMN etl.run.message IS 'Why it was skipped or cancelled, or which tasks failed or warned.';
 COMMENT ON COLUMN etl.run.rolled_back_at IS 'When etl.rollback_run took it back; NULL: it stands.';
 COMMENT ON COLUMN etl.run.rolled_back_by IS 'Role that called etl.rollback_run.';
+COMMENT ON COLUMN etl.run.counted IS 'true: its end is part of etl.run_count.';
 COMMENT ON COLUMN etl.run.definition IS 'Pipeline, tasks and dependencies as they were when the run was created.';
 CREATE INDEX run_pipeline_idx ON etl.run (pipeline_id, run_id);
 CREATE UNIQUE INDEX run_scheduled_idx ON etl.run (pipeline_id, scheduled_for);
 CREATE INDEX run_backfill_idx ON etl.run (backfill_id) WHERE backfill_id IS NOT NULL;
 CREATE INDEX run_success_idx ON etl.run (pipeline_id, logical_time) WHERE state IN ('success', 'warning') AND backfill_id IS NULL;
+CREATE INDEX run_uncounted_idx ON etl.run (run_id) WHERE NOT counted;
 CREATE INDEX run_active_idx ON etl.run (run_id) WHERE state IN ('queued', 'running');
 
 CREATE TABLE etl.task_run (
@@ -76,6 +79,7 @@ CREATE TABLE etl.task_run (
   crashes        integer NOT NULL DEFAULT 0,
   settled        boolean NOT NULL DEFAULT false,
   worker_pid     integer,
+  live           bigint,
   boot_id        text,
   reader         text,
   reader_reason  text,
@@ -86,6 +90,14 @@ CREATE TABLE etl.task_run (
   rows_deleted   bigint,
   rows_rejected  bigint,
   bytes_read     bigint,
+  wall_ms        bigint,
+  cpu_ms         bigint,
+  buffers_hit    bigint,
+  buffers_read   bigint,
+  buffers_written bigint,
+  temp_bytes     bigint,
+  wal_bytes      bigint,
+  counted        boolean NOT NULL DEFAULT false,
   sql            text,
   message        text,
   details        jsonb NOT NULL DEFAULT '{}',
@@ -111,6 +123,7 @@ COMMENT ON COLUMN etl.task_run.retry IS 'How many of retry_delays were used up b
 COMMENT ON COLUMN etl.task_run.crashes IS 'How often in a row the server went down while the task was at work, this attempt included; from 3 on it is held back.';
 COMMENT ON COLUMN etl.task_run.settled IS 'true: the attempt failed and no other follows by itself; the alert, if any, was raised with it.';
 COMMENT ON COLUMN etl.task_run.worker_pid IS 'Process that worked on it.';
+COMMENT ON COLUMN etl.task_run.live IS 'Shared memory in which that process says how far it is, for etl.progress; 0: it got none.';
 COMMENT ON COLUMN etl.task_run.boot_id IS 'Start of the server in which the attempt began: one that is running under another boot id has died with its server.';
 COMMENT ON COLUMN etl.task_run.reader IS 'extract: which reader fetched the rows.';
 COMMENT ON COLUMN etl.task_run.reader_reason IS 'extract: why that reader, and which columns it could not take in binary form.';
@@ -121,6 +134,14 @@ COMMENT ON COLUMN etl.task_run.rows_unchanged IS 'Rows that were in the target a
 COMMENT ON COLUMN etl.task_run.rows_deleted IS 'Rows deleted from the target; extract: delete markers in the raw table.';
 COMMENT ON COLUMN etl.task_run.rows_rejected IS 'Rows that went to etl.quarantine.';
 COMMENT ON COLUMN etl.task_run.bytes_read IS 'Size in bytes of the rows that an extract stored.';
+COMMENT ON COLUMN etl.task_run.wall_ms IS 'Time that a worker was at work on it, in ms; of tasks that are published at one commit, its share. NULL, like the columns up to wal_bytes: its worker was killed before it could say, or it has not ended.';
+COMMENT ON COLUMN etl.task_run.cpu_ms IS 'CPU time, user and system, of its worker and of the workers that helped it, in ms.';
+COMMENT ON COLUMN etl.task_run.buffers_hit IS 'Blocks of tables and indexes that were found in shared buffers.';
+COMMENT ON COLUMN etl.task_run.buffers_read IS 'Blocks of tables and indexes that had to be read.';
+COMMENT ON COLUMN etl.task_run.buffers_written IS 'Blocks of tables and indexes that it wrote itself, rather than the background writer or the checkpointer.';
+COMMENT ON COLUMN etl.task_run.temp_bytes IS 'Bytes written to temporary files and temporary tables.';
+COMMENT ON COLUMN etl.task_run.wal_bytes IS 'Bytes of WAL.';
+COMMENT ON COLUMN etl.task_run.counted IS 'true: the attempt is part of etl.cost_day.';
 COMMENT ON COLUMN etl.task_run.sql IS 'Main SQL statement that was executed.';
 COMMENT ON COLUMN etl.task_run.message IS 'What the task wants a person to know about this attempt.';
 COMMENT ON COLUMN etl.task_run.details IS 'What was counted on the way, as {name: number}. extract: rows without a cursor, zero dates and other values that had to be changed, deletes; load: members of dimensions that were inferred or not known, facts before the first version of their member, partitions that were made.';
@@ -133,6 +154,7 @@ CREATE INDEX task_run_task_idx ON etl.task_run (task_id, task_run_id);
 -- For etl.freshness: when a row last changed may be many attempts ago.
 CREATE INDEX task_run_change_idx ON etl.task_run (task_id, task_run_id)
   WHERE state IN ('success', 'warning') AND (rows_inserted > 0 OR rows_updated > 0 OR rows_deleted > 0);
+CREATE INDEX task_run_uncounted_idx ON etl.task_run (run_id) WHERE NOT counted;
 CREATE INDEX task_run_running_idx ON etl.task_run (task_run_id) WHERE state = 'running';
 
 CREATE TABLE etl.quarantine (
@@ -377,26 +399,28 @@ CREATE INDEX backfill_chunk_open_idx ON etl.backfill_chunk (backfill_id, interva
 
 CREATE TABLE etl.alert (
   alert_id     bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
-  event        text NOT NULL CHECK (event IN ('task_failed', 'task_stale', 'task_held', 'run_failed', 'run_warning', 'run_cancelled', 'run_skipped', 'deadline_missed', 'recovered', 'schema_changed', 'test')),
+  event        text NOT NULL CHECK (event IN ('task_failed', 'task_stale', 'task_held', 'run_failed', 'run_warning', 'run_cancelled', 'run_skipped', 'deadline_missed', 'recovered', 'schema_changed', 'budget_exceeded', 'test')),
   severity     text NOT NULL CHECK (severity IN ('info', 'warning', 'fail', 'deadline', 'recovery')),
   pipeline_id  bigint REFERENCES etl.pipeline ON DELETE CASCADE,
   pipeline     text,
   run_id       bigint,
   task_run_id  bigint,
   task         text,
+  budget       text,
   message      text NOT NULL,
   created_at   timestamptz NOT NULL,
   recovered_at timestamptz
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 COMMENT ON TABLE etl.alert IS 'One row per event that somebody may want to hear of, written in the transaction that makes the change of state.';
 COMMENT ON COLUMN etl.alert.alert_id IS 'Key.';
-COMMENT ON COLUMN etl.alert.event IS 'task_failed (after the last retry), task_stale (on_failure => use_last), task_held (after three crashes), run_failed, run_warning, run_cancelled, run_skipped, deadline_missed, recovered, schema_changed (a source has other columns than before) or test.';
+COMMENT ON COLUMN etl.alert.event IS 'task_failed (after the last retry), task_stale (on_failure => use_last), task_held (after three crashes), run_failed, run_warning, run_cancelled, run_skipped, deadline_missed, recovered, schema_changed (a source has other columns than before), budget_exceeded (or its warning, by the severity) or test.';
 COMMENT ON COLUMN etl.alert.severity IS 'info, warning, fail, deadline or recovery.';
-COMMENT ON COLUMN etl.alert.pipeline_id IS 'The pipeline; NULL for event test.';
+COMMENT ON COLUMN etl.alert.pipeline_id IS 'The pipeline; NULL for events test and budget_exceeded.';
 COMMENT ON COLUMN etl.alert.pipeline IS 'Its name at that time.';
 COMMENT ON COLUMN etl.alert.run_id IS 'The run.';
 COMMENT ON COLUMN etl.alert.task_run_id IS 'The attempt, for events of tasks.';
 COMMENT ON COLUMN etl.alert.task IS 'The task, for events of tasks.';
+COMMENT ON COLUMN etl.alert.budget IS 'The budget, for event budget_exceeded.';
 COMMENT ON COLUMN etl.alert.message IS 'What happened, in words.';
 COMMENT ON COLUMN etl.alert.created_at IS 'When.';
 COMMENT ON COLUMN etl.alert.recovered_at IS 'When a later run of the pipeline succeeded; NULL: not yet, or nothing to recover from.';

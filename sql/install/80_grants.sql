@@ -105,6 +105,7 @@ ALTER TABLE etl.alert ENABLE ROW LEVEL SECURITY;
 -- Tests of a route belong to no pipeline: who sees that they were sent sees them.
 CREATE POLICY alert_member ON etl.alert FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = alert.pipeline_id)
+         OR budget IS NOT NULL AND EXISTS (SELECT FROM etl.budget AS b WHERE b.name = alert.budget)
          OR pipeline_id IS NULL AND EXISTS (SELECT FROM etl.alert_delivery AS d WHERE d.alert_id = alert.alert_id));
 ALTER TABLE etl.alert_delivery ENABLE ROW LEVEL SECURITY;
 CREATE POLICY alert_delivery_member ON etl.alert_delivery FOR SELECT
@@ -112,3 +113,16 @@ CREATE POLICY alert_delivery_member ON etl.alert_delivery FOR SELECT
 ALTER TABLE etl.undo ENABLE ROW LEVEL SECURITY;
 CREATE POLICY undo_member ON etl.undo FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = undo.task_id));
+-- Prices are for everybody to read.
+ALTER TABLE etl.budget ENABLE ROW LEVEL SECURITY;
+CREATE POLICY budget_member ON etl.budget FOR SELECT
+  USING (pg_has_role(current_user, owner, 'MEMBER'));
+ALTER TABLE etl.cost_day ENABLE ROW LEVEL SECURITY;
+CREATE POLICY cost_day_member ON etl.cost_day FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = cost_day.pipeline_id));
+ALTER TABLE etl.cost_total ENABLE ROW LEVEL SECURITY;
+CREATE POLICY cost_total_member ON etl.cost_total FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = cost_total.pipeline_id));
+ALTER TABLE etl.run_count ENABLE ROW LEVEL SECURITY;
+CREATE POLICY run_count_member ON etl.run_count FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = run_count.pipeline_id));

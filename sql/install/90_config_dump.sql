@@ -8,6 +8,8 @@ SELECT pg_extension_config_dump('etl.pipeline_pipeline_id_seq', '');
 -- A role that is gone would be dumped as a number, which may be another role's where the dump is restored.
 SELECT pg_extension_config_dump('etl.role_grant', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid OPERATOR(pg_catalog.=) role)');
 SELECT pg_extension_config_dump('etl.bi_grant', 'WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid OPERATOR(pg_catalog.=) role) AND EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.oid OPERATOR(pg_catalog.=) granted_by)');
+SELECT pg_extension_config_dump('etl.price', '');
+SELECT pg_extension_config_dump('etl.budget', '');
 SELECT pg_extension_config_dump('etl.task', '');
 SELECT pg_extension_config_dump('etl.task_task_id_seq', '');
 SELECT pg_extension_config_dump('etl.task_dependency', '');

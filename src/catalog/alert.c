@@ -84,14 +84,15 @@ etl_alert_insert(EtlAlert *alert)
 {
 	static EtlStatement insert = {
 		.sql = "INSERT INTO etl.alert (event, severity, pipeline_id, pipeline, run_id, task_run_id, task, message, "
-			   "created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp()) RETURNING alert_id, created_at",
-		.nargs = 8,
-		.argtype = {TEXTOID, TEXTOID, INT8OID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID},
+			   "budget, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp()) RETURNING alert_id, "
+			   "created_at",
+		.nargs = 9,
+		.argtype = {TEXTOID, TEXTOID, INT8OID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID},
 	};
 	EtlScope scope;
 	EtlRow row;
-	Datum value[8];
-	char null[8];
+	Datum value[9];
+	char null[9];
 
 	value[0] = etl_arg_text(alert->event, &null[0]);
 	value[1] = etl_arg_text(alert->severity, &null[1]);
@@ -101,6 +102,7 @@ etl_alert_insert(EtlAlert *alert)
 	value[5] = null_if_zero(alert->task_run_id, &null[5]);
 	value[6] = etl_arg_text(alert->task, &null[6]);
 	value[7] = etl_arg_text(alert->message, &null[7]);
+	value[8] = etl_arg_text(alert->budget, &null[8]);
 	etl_catalog_begin(&scope);
 	(void) etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING);
 	row = etl_catalog_row(&scope, 0);

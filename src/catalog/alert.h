@@ -18,6 +18,7 @@ typedef struct EtlAlert
 	int64 task_run_id; /* 0: not about a task */
 	char *task;
 	char *message;
+	char *budget;	/* NULL: not about one */
 	char *deadline; /* of the run, in words; NULL: none */
 	TimestampTz created_at;
 } EtlAlert;

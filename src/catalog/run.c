@@ -270,8 +270,8 @@ etl_run_update(int64 run_id, EtlRunState from, EtlRunState to, const char *messa
 	static EtlStatement update = {
 		"UPDATE etl.run SET state = $3, started_at = CASE $3 WHEN 'queued' THEN NULL "
 		"  WHEN 'running' THEN clock_timestamp() ELSE coalesce(started_at, clock_timestamp()) END, "
-		"ended_at = CASE WHEN $4 THEN clock_timestamp() END, message = coalesce(message, $5) "
-		"WHERE run_id = $1 AND state = $2",
+		"ended_at = CASE WHEN $4 THEN clock_timestamp() END, message = coalesce(message, $5), "
+		"counted = counted AND $3 <> 'queued' WHERE run_id = $1 AND state = $2",
 		5,
 		{INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID}};
 	Datum value[5] = {Int64GetDatum(run_id), CStringGetTextDatum(etl_state_run_name(from)),

@@ -77,6 +77,27 @@ count_argument(const EtlAttempt *attempt, int64 count, char *null)
 #define COUNT_TYPES                                                                                                    \
 	INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID
 
+#define N_USAGE_ARGUMENTS 7
+#define USAGE_TYPES INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID
+
+/* usage_arguments fills what an attempt has used, from value[0] on; all NULL when that was not measured. */
+static void
+usage_arguments(const EtlMeter *meter, Datum *value, char *null)
+{
+	static const EtlUsage none;
+	bool is_known = meter != NULL && meter->is_running;
+	const EtlUsage *used = is_known ? &meter->used : &none;
+
+	memset(null, is_known ? ' ' : 'n', N_USAGE_ARGUMENTS);
+	value[0] = Int64GetDatum((used->wall_us + 500) / 1000);
+	value[1] = Int64GetDatum((used->cpu_us + 500) / 1000);
+	value[2] = Int64GetDatum(used->buffers_hit);
+	value[3] = Int64GetDatum(used->buffers_read);
+	value[4] = Int64GetDatum(used->buffers_written);
+	value[5] = Int64GetDatum(used->temp_bytes);
+	value[6] = Int64GetDatum(used->wal_bytes);
+}
+
 /* count_arguments fills what an attempt has counted and noted, from value[0] on. */
 static void
 count_arguments(const EtlAttempt *attempt, Datum *value, char *null)
@@ -107,6 +128,13 @@ count_arguments(const EtlAttempt *attempt, Datum *value, char *null)
 	"bytes_read = coalesce($7, bytes_read), reader = coalesce($8, reader), sql = coalesce($9, sql), "                  \
 	"message = coalesce($10, message), reader_reason = coalesce($11, reader_reason), details = coalesce($12, details)"
 
+/* USAGE(a, ..., g) sets the columns of usage_arguments from parameters of these numbers. */
+#define SET_USAGE(a, b, c, d, e, f, g)                                                                                 \
+	", wall_ms = coalesce($" #a ", wall_ms), cpu_ms = coalesce($" #b ", cpu_ms), "                                     \
+	"buffers_hit = coalesce($" #c ", buffers_hit), buffers_read = coalesce($" #d ", buffers_read), "                   \
+	"buffers_written = coalesce($" #e ", buffers_written), temp_bytes = coalesce($" #f ", temp_bytes), "               \
+	"wal_bytes = coalesce($" #g ", wal_bytes)"
+
 /* etl_task_run_update makes a change of state; false if the attempt is in another state. Only for transition.c. */
 bool
 etl_task_run_update(const EtlTaskChange *change)
@@ -122,13 +150,13 @@ etl_task_run_update(const EtlTaskChange *change)
 		"error_detail = CASE WHEN $22 THEN error_detail ELSE $19 END, "
 		"error_hint = CASE WHEN $22 THEN error_hint ELSE $20 END, "
 		"error_context = CASE WHEN $22 THEN error_context ELSE $21 END, "
-		"boot_id = CASE WHEN $15 = 'running' THEN $23 ELSE boot_id END "
-		"WHERE task_run_id = $13 AND state = $14",
-		23,
-		{COUNT_TYPES, INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID,
-		 TEXTOID}};
-	Datum value[23];
-	char null[23];
+		"boot_id = CASE WHEN $15 = 'running' THEN $23 ELSE boot_id END" SET_USAGE(
+			24, 25, 26, 27, 28, 29, 30) " WHERE task_run_id = $13 AND state = $14",
+		30,
+		{COUNT_TYPES, INT8OID, TEXTOID, TEXTOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, TEXTOID,
+		 USAGE_TYPES}};
+	Datum value[30];
+	char null[30];
 
 	count_arguments(change->attempt, value, null);
 	value[12] = Int64GetDatum(change->task_run_id);
@@ -144,6 +172,10 @@ etl_task_run_update(const EtlTaskChange *change)
 	value[21] = BoolGetDatum(change->keep_error);
 	value[22] = CStringGetTextDatum(etl_boot_id());
 	null[21] = null[22] = ' ';
+	usage_arguments(change->meter	  ? change->meter
+					: change->attempt ? &change->attempt->meter
+									  : NULL,
+					&value[23], &null[23]);
 	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE) == 1;
 }
 
@@ -151,28 +183,29 @@ etl_task_run_update(const EtlTaskChange *change)
 bool
 etl_task_run_progress(const EtlAttempt *attempt)
 {
-	static EtlStatement update = {"UPDATE etl.task_run SET " SET_COUNTS
-								  " WHERE task_run_id = $13 AND state = 'running'",
-								  13,
-								  {COUNT_TYPES, INT8OID}};
-	Datum value[13];
-	char null[13];
+	static EtlStatement update = {"UPDATE etl.task_run SET " SET_COUNTS SET_USAGE(
+									  14, 15, 16, 17, 18, 19, 20) " WHERE task_run_id = $13 AND state = 'running'",
+								  20,
+								  {COUNT_TYPES, INT8OID, USAGE_TYPES}};
+	Datum value[20];
+	char null[20];
 
 	count_arguments(attempt, value, null);
 	value[12] = Int64GetDatum(attempt->task_run_id);
 	null[12] = ' ';
+	usage_arguments(&attempt->meter, &value[13], &null[13]);
 	return etl_catalog_call(&update, value, null, SPI_OK_UPDATE) == 1;
 }
 
-/* etl_task_run_claim enters a worker; false if the attempt is not running or has one already. */
+/* etl_task_run_claim enters a worker and its shared memory (0: none); false if the attempt is not running or has one already. */
 bool
-etl_task_run_claim(int64 task_run_id, int pid)
+etl_task_run_claim(int64 task_run_id, int pid, uint32 live)
 {
-	static EtlStatement claim = {
-		"UPDATE etl.task_run SET worker_pid = $2 WHERE task_run_id = $1 AND state = 'running' AND worker_pid IS NULL",
-		2,
-		{INT8OID, INT4OID}};
-	Datum value[2] = {Int64GetDatum(task_run_id), Int32GetDatum(pid)};
+	static EtlStatement claim = {"UPDATE etl.task_run SET worker_pid = $2, live = $3 "
+								 "WHERE task_run_id = $1 AND state = 'running' AND worker_pid IS NULL",
+								 3,
+								 {INT8OID, INT4OID, INT8OID}};
+	Datum value[3] = {Int64GetDatum(task_run_id), Int32GetDatum(pid), Int64GetDatum((int64) live)};
 
 	return etl_catalog_call(&claim, value, NULL, SPI_OK_UPDATE) == 1;
 }

@@ -30,6 +30,7 @@ typedef struct EtlTaskChange
 	EtlTaskState from;
 	EtlTaskState to;
 	const EtlAttempt *attempt; /* counts, reader, sql, message */
+	const EtlMeter *meter;	   /* what it has used, of an attempt whose counts are gone */
 	const char *error_sqlstate;
 	const char *error_message;
 	const char *error_detail;
@@ -54,7 +55,7 @@ typedef struct EtlTaskEnd
 extern EtlTaskRun *etl_task_run_current(int64 run_id, const EtlTaskList *tasks);
 extern bool etl_task_run_update(const EtlTaskChange *change);
 extern bool etl_task_run_progress(const EtlAttempt *attempt);
-extern bool etl_task_run_claim(int64 task_run_id, int pid);
+extern bool etl_task_run_claim(int64 task_run_id, int pid, uint32 live);
 extern void etl_task_run_retry(int64 task_run_id, int retry, TimestampTz due_at);
 extern bool etl_task_run_settle(int64 task_run_id);
 extern void etl_task_run_count_crash(int64 task_run_id);

@@ -15,6 +15,7 @@
 #include "load/dml.h"
 #include "load/screen.h"
 #include "load/text.h"
+#include "observe/progress.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -247,6 +248,7 @@ key_list(const EtlPlan *plan)
 void
 etl_delta_fill(EtlDelta *delta)
 {
+	etl_progress_step(ETL_STEP_DELTA);
 	if (etl_bisect_try(fill_at_once, delta) != NULL)
 		etl_salvage_fill(delta);
 	etl_screen_run(delta);

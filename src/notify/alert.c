@@ -33,9 +33,19 @@ static const struct
 	const char *name;
 	const char *severity;
 } kind[] = {
-	{"task_failed", "fail"},	{"task_stale", "warning"},	   {"task_held", "fail"},	{"run_failed", "fail"},
-	{"run_warning", "warning"}, {"run_cancelled", "warning"},  {"run_skipped", "info"}, {"deadline_missed", "deadline"},
-	{"recovered", "recovery"},	{"schema_changed", "warning"}, {"test", "info"},
+	{"task_failed", "fail"},
+	{"task_stale", "warning"},
+	{"task_held", "fail"},
+	{"run_failed", "fail"},
+	{"run_warning", "warning"},
+	{"run_cancelled", "warning"},
+	{"run_skipped", "info"},
+	{"deadline_missed", "deadline"},
+	{"recovered", "recovery"},
+	{"schema_changed", "warning"},
+	{"budget_exceeded", "warning"},
+	{"budget_exceeded", "fail"},
+	{"test", "info"},
 };
 
 /* send_notify adds a NOTIFY to the transaction. Returns the state of the delivery and, if it failed, why. */
@@ -162,6 +172,21 @@ etl_alert_recovered(int64 run_id)
 		raise_alert(ETL_ALERT_RECOVERED, &alert,
 					psprintf("the run ended well after " INT64_FORMAT " alert%s, the first of them at %s", n,
 							 n == 1 ? "" : "s", timestamptz_to_str(since)));
+}
+
+/* etl_alert_budget raises an alert that belongs to no pipeline: the end of a run does not close it, nor does another hold it back. */
+void
+etl_alert_budget(const EtlBudgetAlert *budget)
+{
+	EtlAlert alert = {
+		.budget = budget->name,
+		.pipeline = budget->pipeline,
+		.owner = budget->owner,
+		.tags = budget->tags,
+	};
+
+	raise_alert(budget->is_exceeded ? ETL_ALERT_BUDGET_EXCEEDED : ETL_ALERT_BUDGET_WARNING, &alert,
+				psprintf("budget \"%s\": %s", budget->name, budget->message));
 }
 
 /* etl_alert_test raises an alert that only one route gets and returns its number. */

@@ -8,6 +8,7 @@
 #define ETL_ALERT_H
 
 #include "catalog/alert_route.h"
+#include "catalog/budget.h"
 
 typedef enum EtlAlertEvent
 {
@@ -21,6 +22,8 @@ typedef enum EtlAlertEvent
 	ETL_ALERT_DEADLINE_MISSED, /* deadline: still running, or never started */
 	ETL_ALERT_RECOVERED,	   /* recovery: after an alert of severity fail or deadline */
 	ETL_ALERT_SCHEMA_CHANGED,  /* warning: the columns of a source are not those that it had */
+	ETL_ALERT_BUDGET_WARNING,  /* warning: a budget has come to its warning */
+	ETL_ALERT_BUDGET_EXCEEDED, /* fail: more than a budget was spent */
 	ETL_ALERT_TEST			   /* info: etl.test_alert_route */
 } EtlAlertEvent;
 
@@ -32,6 +35,9 @@ extern void etl_alert_run(EtlAlertEvent event, int64 run_id, const char *message
 
 /* A run has ended well: raises RECOVERED when its pipeline has alerts of severity fail or deadline that are still open. */
 extern void etl_alert_recovered(int64 run_id);
+
+/* Raises an alert about a budget, for its owner. */
+extern void etl_alert_budget(const EtlBudgetAlert *budget);
 
 /* Raises an alert that only this route gets, even if it does not want such alerts; returns its number. */
 extern int64 etl_alert_test(const EtlAlertRoute *route);

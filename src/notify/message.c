@@ -28,6 +28,7 @@ etl_message_event(const char *event)
 		{"deadline_missed", "deadline missed"},
 		{"recovered", "recovered"},
 		{"schema_changed", "source has other columns"},
+		{"budget_exceeded", "budget"},
 		{"test", "test of an alert route"},
 	};
 

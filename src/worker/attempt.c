@@ -8,6 +8,7 @@
 #include "catalog/task_run.h"
 #include "errors.h"
 #include "miscadmin.h"
+#include "observe/live.h"
 #include "fault.h"
 #include "pgstat.h"
 #include "utils/fmgrprotos.h"
@@ -28,6 +29,7 @@ etl_attempt_pause(EtlAttempt *attempt)
 {
 	/* See finish() in executor.c. */
 	CHECK_FOR_INTERRUPTS();
+	etl_live_read(&attempt->meter);
 	if (!attempt->is_helper && !etl_task_run_progress(attempt))
 		ereport(ERROR,
 				(errcode(ERRCODE_ETL_STALE_ATTEMPT),

@@ -15,6 +15,7 @@
 #include "etl_ext.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
+#include "observe/usage.h"
 
 typedef struct EtlCounts
 {
@@ -53,6 +54,7 @@ typedef struct EtlAttempt
 	StringInfo message; /* what a person should know; may be empty */
 	List *screens;		/* load: of EtlScreen: checks that put rows aside */
 	List *tally;		/* of EtlTally: what was counted by name, for etl.task_run.details */
+	EtlMeter meter;		/* what it has used of the server */
 } EtlAttempt;
 
 /* Something that was counted: rows without a cursor, values that had to be changed. */

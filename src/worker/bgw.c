@@ -163,6 +163,17 @@ etl_bgw_count(Oid database)
 	return n;
 }
 
+/* etl_bgw_count_type counts the workers of one type in a database. */
+int
+etl_bgw_count_type(Oid database, const char *type)
+{
+	int n = 0;
+
+	for (uint32 i = 0; i < ProcGlobal->allProcCount; i++)
+		n += is_worker(GetPGProcByNumber(i), database, type) ? 1 : 0;
+	return n;
+}
+
 /* terminate tells workers to end. One of a task that is told twice drops everything. */
 static void
 terminate(Oid database, const char *begin)

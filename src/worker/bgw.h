@@ -35,6 +35,7 @@ extern EtlBgwParams etl_bgw_begin(void);
  */
 extern void etl_bgw_wake(Oid database);
 extern int etl_bgw_count(Oid database);
+extern int etl_bgw_count_type(Oid database, const char *type);
 extern void etl_bgw_terminate(Oid database);
 extern void etl_bgw_terminate_executors(Oid database);
 

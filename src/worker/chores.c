@@ -5,9 +5,12 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/budget.h"
+#include "catalog/cost_day.h"
 #include "catalog/extension.h"
 #include "catalog/retention.h"
 #include "catalog/undo.h"
+#include "notify/alert.h"
 #include "notify/notifier.h"
 #include "schedule/backfill.h"
 #include "schedule/due.h"
@@ -22,6 +25,8 @@
 #define RETENTION_PAUSE (60 * 60 * 1000)
 /* No worker was free for the notifier: try again after this time. */
 #define NOTIFIER_PAUSE 1000
+/* Budgets are looked at again when somebody has woken the scheduler, but not more often than this (ms). */
+#define BUDGET_PAUSE 10000
 /* After an error. */
 #define ERROR_PAUSE 60000
 
@@ -29,6 +34,8 @@ static TimestampTz schedule_due = DT_NOBEGIN;
 static TimestampTz looked_at = DT_NOBEGIN;
 static TimestampTz retention_due = DT_NOBEGIN;
 static TimestampTz delivery_due = DT_NOEND;
+static TimestampTz budget_due = DT_NOBEGIN;
+static bool count_owed = true; /* a run has ended that is not in the sums of etl.cost_day yet */
 static int backfills = 0;
 static bool backfill_moved = true;
 static bool look_owed = false; /* somebody may have woken the scheduler too soon after it had looked */
@@ -73,6 +80,23 @@ deliver(TimestampTz now)
 		delivery_due = DT_NOEND;
 }
 
+/* count_cost adds runs that have ended to the sums by day, and looks whether a budget is to warn. */
+static void
+count_cost(TimestampTz now)
+{
+	EtlBudgetAlert *alert;
+
+	if (!count_owed && now < budget_due)
+		return;
+	etl_step_begin();
+	if (count_owed)
+		count_owed = etl_cost_day_count();
+	for (int i = !count_owed && etl_budget_exists() ? etl_budget_due(&alert) : 0; i > 0; i--)
+		etl_alert_budget(&alert[i - 1]);
+	etl_step_end();
+	budget_due = TimestampTzPlusMilliseconds(now, BUDGET_PAUSE);
+}
+
 /* forget_history deletes a portion of old history. */
 static void
 forget_history(TimestampTz now)
@@ -111,6 +135,7 @@ do_all(void)
 		TimestampTz now = GetCurrentTimestamp();
 
 		look_at_plans(now);
+		count_cost(now);
 		deliver(now);
 		forget_history(now);
 	}
@@ -121,7 +146,8 @@ do_all(void)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		looked_at = GetCurrentTimestamp();
-		schedule_due = retention_due = TimestampTzPlusMilliseconds(looked_at, ERROR_PAUSE);
+		count_owed = false;
+		schedule_due = retention_due = budget_due = TimestampTzPlusMilliseconds(looked_at, ERROR_PAUSE);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
@@ -134,7 +160,7 @@ etl_chores_do(void)
 	if (!exists())
 		return false;
 	do_all();
-	return backfills > 0 || retention_due <= GetCurrentTimestamp() || delivery_due < DT_NOEND;
+	return backfills > 0 || count_owed || retention_due <= GetCurrentTimestamp() || delivery_due < DT_NOEND;
 }
 
 /* etl_chores_next says when there is something to do again. */
@@ -145,6 +171,8 @@ etl_chores_next(void)
 
 	if (look_owed)
 		next = Min(next, TimestampTzPlusMilliseconds(looked_at, LOOK_PAUSE));
+	if (count_owed)
+		next = Min(next, GetCurrentTimestamp());
 	return Min(next, retention_due);
 }
 
@@ -153,12 +181,16 @@ void
 etl_chores_run_ended(const EtlRunLine *line)
 {
 	backfill_moved = backfill_moved || line->backfill_id != 0;
+	count_owed = true;
 }
 
 /* etl_chores_must_look makes up, before the scheduler leaves, for a look that was put off. */
 bool
 etl_chores_must_look(void)
 {
+	/* The run whose end lets the scheduler leave is counted first. */
+	if (count_owed)
+		return true;
 	if (!look_owed)
 		return false;
 	looked_at = DT_NOBEGIN;

@@ -16,6 +16,8 @@
 #include "errors.h"
 #include "fault.h"
 #include "miscadmin.h"
+#include "observe/progress.h"
+#include "observe/statement.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -106,13 +108,14 @@ on_terminate(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
-/* begin_member tells the fault points of a test which attempt is at work. */
+/* begin_member tells sessions that look, and the fault points of a test, which attempt is at work. */
 static void
 begin_member(const EtlPublish *publish)
 {
-#ifdef ETL_FAULTS
 	const EtlAttempt *attempt = &publish->work[publish->at]->attempt;
 
+	etl_progress_begin(attempt->task_run_id, etl_run_pipeline_name(attempt->run_id), attempt->task->name);
+#ifdef ETL_FAULTS
 	ETL_FAULT_BEGIN(attempt->task->name, etl_task_run_attempt(attempt->task_run_id));
 #endif
 }
@@ -138,7 +141,8 @@ end_step(void)
 static bool
 claim_one(int64 task_run_id)
 {
-	return etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) && etl_task_run_claim(task_run_id, MyProcPid);
+	return etl_lock_try(ETL_LOCK_ATTEMPT, task_run_id, true) &&
+		   etl_task_run_claim(task_run_id, MyProcPid, etl_live_handle());
 }
 
 /* claim_alone takes the one attempt of this worker. */
@@ -197,6 +201,8 @@ claim(const EtlBgwParams *params, EtlRunInfo *info)
 	begin_step();
 	is_read_only = XactReadOnly;
 	XactReadOnly = false;
+	(void) etl_live_make(params->task_run_id);
+	etl_observe_statements();
 	if (!etl_extension_hold() || !claim_one(params->task_run_id))
 	{
 		end_step();
@@ -256,8 +262,10 @@ do_all(EtlPublish *publish, const EtlRunInfo *info)
 			if (publish->at == publish->n - 1)
 				break;
 			stop_timeout();
+			etl_live_read(&publish->work[publish->at]->attempt.meter);
 			publish->at++;
 			begin_member(publish);
+			etl_usage_start(&publish->work[publish->at]->attempt.meter);
 			start_timeout(publish->work[publish->at]->attempt.task);
 		}
 	publish->is_complete = true;
@@ -269,6 +277,8 @@ finish(EtlPublish *publish)
 {
 	/* A cancel that has cut a connection must not be overtaken by the commit of what looked like the end of the data. */
 	CHECK_FOR_INTERRUPTS();
+	etl_live_read(&publish->work[publish->at]->attempt.meter);
+	etl_progress_step(ETL_STEP_FINISH);
 	etl_publish_finish(publish);
 	ETL_FAULT("before_commit");
 	end_step();
@@ -323,6 +333,7 @@ work_on(EtlPublish *publish, const EtlRunInfo *info)
 
 	PG_TRY();
 	{
+		etl_usage_start_process(&publish->work[0]->attempt.meter);
 		start_timeout(publish->work[0]->attempt.task);
 		working = true;
 		if (terminated || cancelled)
@@ -350,6 +361,7 @@ work_on(EtlPublish *publish, const EtlRunInfo *info)
 		AbortCurrentTransaction();
 		QueryCancelPending = false;
 		RESUME_INTERRUPTS();
+		etl_live_read(&publish->work[publish->at]->attempt.meter);
 		record_failure(publish, error);
 	}
 	PG_END_TRY();

@@ -35,6 +35,7 @@ etl_helper_init(EtlHelperShare *share)
 	pg_atomic_init_u32(&share->claimed, 0);
 	pg_atomic_init_u32(&share->failed, 0);
 	pg_atomic_init_u32(&share->finished, 0);
+	share->live = etl_live_handle();
 	share->message[0] = share->detail[0] = share->hint[0] = '\0';
 }
 

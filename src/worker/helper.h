@@ -8,6 +8,7 @@
 #ifndef ETL_HELPER_H
 #define ETL_HELPER_H
 
+#include "observe/live.h"
 #include "port/atomics.h"
 #include "postmaster/bgworker.h"
 
@@ -19,6 +20,7 @@ typedef struct EtlHelperShare
 	pg_atomic_uint32 claimed;  /* somebody writes his error */
 	pg_atomic_uint32 failed;   /* it is there */
 	pg_atomic_uint32 finished; /* helpers that ended well */
+	uint32 live;			   /* shared memory of the executor; see observe/live.h */
 	int sqlerrcode;
 	char message[ETL_HELPER_TEXT];
 	char detail[ETL_HELPER_TEXT];

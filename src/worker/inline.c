@@ -10,6 +10,7 @@
 #include "catalog/pipeline.h"
 #include "errors.h"
 #include "miscadmin.h"
+#include "observe/live.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -57,7 +58,9 @@ run_work(EtlPublish *publish, const EtlRunInfo *info)
 	work->attempt.is_inline = true;
 	work->attempt.is_published = publish->n > 1;
 	etl_siblings_find(publish, info);
+	etl_usage_start(&work->attempt.meter);
 	state = publish->state[publish->at] = run_as_owner(work);
+	etl_live_read(&work->attempt.meter);
 	if (state == ETL_TASK_FAILED)
 		ereport(ERROR, (errcode(ERRCODE_ETL_CHECK_FAILED),
 						errmsg("check \"%s\" failed: %s", work->attempt.task->name, work->result[0]->message),
@@ -195,6 +198,9 @@ etl_inline_run(const EtlRequest *request)
 	(void) etl_transition_run(run_id, ETL_RUN_QUEUED, ETL_RUN_RUNNING, NULL);
 	advance.run = etl_run_load(run_id);
 	check_owners(advance.run);
+	/* Parallel workers tell there what they have used. */
+	if (etl_live_mine() == NULL)
+		(void) etl_live_make(0);
 	etl_run_info(run_id, &info);
 	etl_context_set(&info);
 	PG_TRY();

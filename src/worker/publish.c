@@ -151,6 +151,7 @@ etl_publish_record_failure(EtlPublish *publish, EtlTaskChange *change, const Err
 		etl_work_store_results(at_fault);
 	change->task_run_id = at_fault->attempt.task_run_id;
 	change->from = ETL_TASK_RUNNING;
+	change->meter = &at_fault->attempt.meter;
 	other.error_sqlstate = change->error_sqlstate;
 	other.error_message = change->error_message;
 	if (change->to == ETL_TASK_FAILED)
@@ -163,6 +164,10 @@ etl_publish_record_failure(EtlPublish *publish, EtlTaskChange *change, const Err
 	for (int i = 0; i < publish->n; i++)
 	{
 		other.task_run_id = publish->work[i]->attempt.task_run_id;
+		/* One that never was at work has used nothing. */
+		if (!publish->work[i]->attempt.meter.is_running)
+			etl_usage_start(&publish->work[i]->attempt.meter);
+		other.meter = &publish->work[i]->attempt.meter;
 		(void) etl_transition_task(i == publish->at ? change : &other);
 	}
 }

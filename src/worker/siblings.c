@@ -90,7 +90,7 @@ finish_one(EtlWork *sibling)
 		.to = ETL_TASK_RUNNING,
 	};
 
-	if (!etl_transition_task(&change) || !etl_task_run_claim(change.task_run_id, MyProcPid))
+	if (!etl_transition_task(&change) || !etl_task_run_claim(change.task_run_id, MyProcPid, 0))
 		return;
 	change.from = ETL_TASK_RUNNING;
 	change.to = etl_work_check_state(sibling);

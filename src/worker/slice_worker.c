@@ -75,6 +75,7 @@ etl_slice_main(Datum arg)
 		proc_exit(0); /* the executor has given up */
 	dsm_pin_mapping(dsm);
 	share = dsm_segment_address(dsm);
+	etl_live_join(share->live);
 	PG_TRY();
 	{
 		help(params.task_run_id, (EtlSliceShare *) share);

@@ -155,6 +155,8 @@ work(int64 task_run_id, EtlHelperShare *share, dsm_segment *dsm)
 	end();
 	if (mine)
 		take(&holder);
+	/* What opening it has cost is part of the attempt that has asked for it; looking once a second is not. */
+	etl_live_share(share->live);
 	pg_atomic_fetch_add_u32(&share->finished, 1);
 	if (!mine)
 		return;

@@ -9,6 +9,7 @@
 #include "load/bisect.h"
 #include "load/load.h"
 #include "miscadmin.h"
+#include "observe/progress.h"
 #include "quality/check.h"
 #include "quality/screen.h"
 #include "source/extract.h"
@@ -236,6 +237,7 @@ run_gates(EtlWork *work, bool before_task)
 	EtlTaskState state = ETL_TASK_SUCCESS;
 	int failed = -1;
 
+	etl_progress_step(ETL_STEP_CHECK);
 	evaluate_gates(work, before_task);
 	for (int i = 0; i < work->gates.n; i++)
 	{
@@ -262,6 +264,13 @@ run_gates(EtlWork *work, bool before_task)
 static EtlTaskState
 run_kind(EtlWork *work)
 {
+	static const EtlProgressStep first[] = {
+		[ETL_TASK_EXTRACT] = ETL_STEP_CONNECT,	 [ETL_TASK_LOAD] = ETL_STEP_COMPILE,
+		[ETL_TASK_AGGREGATE] = ETL_STEP_COMPILE, [ETL_TASK_SQL] = ETL_STEP_COMMAND,
+		[ETL_TASK_CHECK] = ETL_STEP_CHECK,
+	};
+
+	etl_progress_step(first[work->attempt.task->kind]);
 	etl_undo_begin(&work->attempt);
 	switch (work->attempt.task->kind)
 	{
