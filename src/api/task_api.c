@@ -12,6 +12,7 @@
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
 #include "catalog/source_schema.h"
+#include "contract/reference.h"
 #include "compat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -176,6 +177,7 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 	etl_define_task(pipeline, task);
 	problems = etl_define_publish_problems(pipeline);
 	task_id = etl_task_insert(task);
+	etl_reference_store(pipeline, task, task_id);
 	etl_define_edges(pipeline);
 	etl_define_check_publication(pipeline, problems);
 	PG_RETURN_INT64(task_id);
@@ -357,6 +359,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	}
 	problems = etl_define_publish_problems(pipeline);
 	etl_task_update(task);
+	etl_reference_store(pipeline, task, task->task_id);
 	/* A watermark of another column, or positions of another or a lost target, would leave rows out. */
 	if (!had_target || differs(task->source, old->source) || differs(task->cursor_column, old->cursor_column) ||
 		differs(task->target, old->target))

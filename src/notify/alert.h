@@ -21,6 +21,7 @@ typedef enum EtlAlertEvent
 	ETL_ALERT_DEADLINE_MISSED, /* deadline: still running, or never started */
 	ETL_ALERT_RECOVERED,	   /* recovery: after an alert of severity fail or deadline */
 	ETL_ALERT_SCHEMA_CHANGED,  /* warning: the columns of a source are not those that it had */
+	ETL_ALERT_CONTRACT_BROKEN, /* warning, or what the contract says: a source does not keep a promise */
 	ETL_ALERT_TEST			   /* info: etl.test_alert_route */
 } EtlAlertEvent;
 
@@ -32,6 +33,10 @@ extern void etl_alert_run(EtlAlertEvent event, int64 run_id, const char *message
 
 /* A run has ended well: raises RECOVERED when its pipeline has alerts of severity fail or deadline that are still open. */
 extern void etl_alert_recovered(int64 run_id);
+
+/* Raises an alert about a promise of a source; severity NULL: that of the event; run_id 0: no run has found it. */
+extern void etl_alert_contract(EtlAlertEvent event, int64 contract_id, const char *promise, const char *severity,
+							   int64 run_id, const char *message);
 
 /* Raises an alert that only this route gets, even if it does not want such alerts; returns its number. */
 extern int64 etl_alert_test(const EtlAlertRoute *route);

@@ -18,6 +18,7 @@
 #include "catalog/spi.h"
 #include "commands/dbcommands.h"
 #include "compat.h"
+#include "contract/guard.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
@@ -317,6 +318,9 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only, ProcessUti
 		check_roles(node);
 		execute(&call);
 	}
+	/* A part of a statement is told of with the whole. */
+	if (context != PROCESS_UTILITY_SUBCOMMAND)
+		etl_guard_report();
 }
 
 /* etl_utility_init installs the hook. */

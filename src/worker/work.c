@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/undo.h"
+#include "contract/contract.h"
 #include "errors.h"
 #include "load/load.h"
 #include "quality/check.h"
@@ -158,6 +159,8 @@ etl_work_run(EtlWork *work)
 	state = run_kind(work);
 	if (work->attempt.task->kind != ETL_TASK_CHECK && work->gates.n > 0)
 		state = run_gates(work);
+	if (work->attempt.task->kind == ETL_TASK_EXTRACT)
+		etl_contract_extracted(&work->attempt);
 	error_context_stack = callback.previous;
 	return state;
 }
