@@ -146,7 +146,7 @@ nulls_query(const EtlAttempt *attempt, const EtlPromisedColumn *promised, int n)
 			&sql,
 			", CASE WHEN pg_catalog.count(*) FILTER (WHERE %s IS NULL) OPERATOR(pg_catalog.>) 0 THEN "
 			"pg_catalog.count(*) FILTER (WHERE %s IS NULL)::pg_catalog.text OPERATOR(pg_catalog.||) %s END",
-			name, name, quote_literal_cstr(psprintf(" rows with NULL in column \"%s\"", promised[i].name)));
+			name, name, quote_literal_cstr(psprintf(" x NULL in column \"%s\"", promised[i].name)));
 		wanted++;
 	}
 	appendStringInfo(

@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
@@ -175,9 +176,24 @@ change_of(const Touched *item)
 	char *now;
 
 	if (name == NULL)
-		return psprintf("%s is dropped", item->relation);
+		return psprintf("relation %s is dropped", item->relation);
 	now = quote_qualified_identifier(get_namespace_name(get_rel_namespace(item->object)), name);
-	return strcmp(now, item->relation) == 0 ? NULL : psprintf("%s becomes %s", item->relation, now);
+	return strcmp(now, item->relation) == 0 ? NULL : psprintf("relation %s becomes %s", item->relation, now);
+}
+
+/* column_name returns the name of a column; NULL: it was dropped. */
+static char *
+column_name(Oid relation, AttrNumber column)
+{
+	HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(column));
+	char *name = NULL;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	if (!((Form_pg_attribute) GETSTRUCT(tuple))->attisdropped)
+		name = pstrdup(NameStr(((Form_pg_attribute) GETSTRUCT(tuple))->attname));
+	ReleaseSysCache(tuple);
+	return name;
 }
 
 /* change_of_column says what has become of a column; NULL: nothing, or it is gone with its relation. */
@@ -191,7 +207,7 @@ change_of_column(const Touched *item)
 
 	if (get_rel_name(item->object) == NULL)
 		return NULL;
-	name = get_attname(item->object, item->column, true);
+	name = column_name(item->object, item->column);
 	if (name == NULL)
 		return psprintf("column %s of %s is dropped", quote_identifier(item->name), item->relation);
 	if (strcmp(name, item->name) != 0)

@@ -111,7 +111,7 @@ judge_volume(const EtlContract *contract, EtlContractResult *result, int64 rows)
 	result->kept = true;
 	result->has_value = true;
 	result->value = rows;
-	result->measured = psprintf(INT64_FORMAT " rows", rows);
+	result->measured = psprintf(INT64_FORMAT " row%s", rows, rows == 1 ? "" : "s");
 	if (contract->min_rows >= 0 || contract->max_rows >= 0)
 	{
 		result->is_judged = true;
@@ -251,7 +251,8 @@ etl_contract_extracted(EtlAttempt *attempt)
 	judge_run(contract, attempt, rows);
 	etl_contract_see_rows(contract, attempt);
 	if (rows > 0)
-		etl_contract_tell_recovered(contract, "arrival", psprintf(INT64_FORMAT " new rows have come", rows));
+		etl_contract_tell_recovered(contract, "arrival",
+									psprintf(INT64_FORMAT " new row%s came", rows, rows == 1 ? "" : "s"));
 	contract->newest_at = Max(contract->newest_at, etl_contract_result_newest(contract));
 	if (contract->freshness && expiry(contract) >= now)
 		etl_contract_tell_recovered(contract, "freshness",
