@@ -235,6 +235,7 @@ etl_contract_extracted(EtlAttempt *attempt)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	EtlContract *contract;
+	TimestampTz newest;
 	int64 rows;
 
 	if (attempt->is_backfill || etl_contract_find(attempt->task->source, false) == NULL)
@@ -253,7 +254,9 @@ etl_contract_extracted(EtlAttempt *attempt)
 	if (rows > 0)
 		etl_contract_tell_recovered(contract, "arrival",
 									psprintf(INT64_FORMAT " new row%s came", rows, rows == 1 ? "" : "s"));
-	contract->newest_at = Max(contract->newest_at, etl_contract_result_newest(contract));
+	newest = etl_contract_result_newest(contract);
+	if (newest != DT_NOBEGIN)
+		contract->newest_at = newest;
 	if (contract->freshness && expiry(contract) >= now)
 		etl_contract_tell_recovered(contract, "freshness",
 									psprintf("the newest row is of %s", timestamptz_to_str(contract->newest_at)));

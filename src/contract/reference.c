@@ -137,8 +137,11 @@ analyze(const char *text, Found *found)
 	{
 		Query *query = etl_statement_analyze(lfirst_node(RawStmt, cell), text);
 
+		/* CREATE TABLE AS holds a query that is analyzed as well. */
 		if (query->commandType != CMD_UTILITY)
 			walk_query(query, found);
+		else if (IsA(query->utilityStmt, CreateTableAsStmt))
+			(void) walk_node(((CreateTableAsStmt *) query->utilityStmt)->query, found);
 	}
 }
 

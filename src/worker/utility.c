@@ -254,12 +254,15 @@ refuse_drop_owned(Oid role)
 	char *holdings = etl_owner_holdings(role);
 
 	if (holdings != NULL)
-		ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-						errmsg("cannot drop what role \"%s\" owns because it owns objects of etl_ext", name),
-						errdetail("In this database it owns %s. They are not dropped together with tables.", holdings),
-						errhint("Drop them with etl.drop_pipeline, drop_task, drop_pool and drop_alert_route, or give "
-								"them to another role: REASSIGN OWNED BY %s TO ...",
-								quote_identifier(name))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop what role \"%s\" owns because it owns objects of etl_ext", name),
+			 errdetail("In this database it owns %s. They are not dropped together with tables.", holdings),
+			 errhint(
+				 "Drop them with etl.drop_pipeline, drop_task, drop_pool, drop_alert_route and drop_contract, or give "
+				 "them to another role: REASSIGN OWNED BY %s TO ...",
+				 quote_identifier(name))));
 }
 
 /* check_roles refuses statements that would leave something without an owner. Whoever may not execute them is told so. */
