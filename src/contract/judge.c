@@ -160,7 +160,7 @@ next_due(const EtlContract *contract, TimestampTz now)
 		next = etl_contract_next_due(contract->arrival, contract->timezone, contract->arrival_until);
 	if (contract->freshness || contract->per_day)
 		next = Min(next, etl_contract_next_due(MIDNIGHT, contract->timezone, contract->day_until));
-	if (expiry(contract) >= now)
+	if (contract->freshness && expiry(contract) >= now)
 		next = Min(next, expiry(contract) + 1);
 	return next;
 }
