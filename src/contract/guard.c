@@ -105,13 +105,13 @@ is_noted(Oid class, Oid object, int column)
 	return false;
 }
 
-/* note_relation notes a relation or one of its columns. */
+/* note_relation notes a relation or one of its columns; once: it cannot have been noted before. */
 static void
-note_relation(Oid relation, int column)
+note_relation(Oid relation, int column, bool once)
 {
 	Touched *item;
 
-	if (!is_watched(relation) || is_noted(RelationRelationId, relation, column))
+	if (!is_watched(relation) || (!once && is_noted(RelationRelationId, relation, column)))
 		return;
 	item = palloc0(sizeof(Touched));
 	item->class = RelationRelationId;
@@ -162,7 +162,7 @@ on_access(ObjectAccessType access, Oid class, Oid object, int column, void *arg)
 		return;
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	if (class == RelationRelationId)
-		note_relation(object, column);
+		note_relation(object, column, access == OAT_DROP);
 	else if (access == OAT_POST_ALTER)
 		note_schema(object);
 	MemoryContextSwitchTo(old);

@@ -9,12 +9,15 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "contract/contract.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "worker/step.h"
 
@@ -229,17 +232,15 @@ judge_run(const EtlContract *contract, EtlAttempt *attempt, int64 rows)
 		(void) judge_volume(contract, &result, rows);
 }
 
-/* etl_contract_extracted judges first what was due before, as it was known then. */
-void
-etl_contract_extracted(EtlAttempt *attempt)
+/* judge_extract judges first what was due before, as it was known then. */
+static void
+judge_extract(EtlAttempt *attempt)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	EtlContract *contract;
 	TimestampTz newest;
 	int64 rows;
 
-	if (attempt->is_backfill || etl_contract_find(attempt->task->source, false) == NULL)
-		return;
 	contract = etl_contract_find(attempt->task->source, true);
 	if (contract == NULL || !contract->enabled)
 		return;
@@ -261,6 +262,45 @@ etl_contract_extracted(EtlAttempt *attempt)
 		etl_contract_tell_recovered(contract, "freshness",
 									psprintf("the newest row is of %s", timestamptz_to_str(contract->newest_at)));
 	(void) etl_contract_judge(contract, now);
+}
+
+/*
+ * etl_contract_extracted judges in a subtransaction: a contract that cannot be judged, of whose time zone the server knows
+ * nothing any more for example, must not take the rows along. A cancel is not swallowed.
+ */
+void
+etl_contract_extracted(EtlAttempt *attempt)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	if (attempt->is_backfill || etl_contract_find(attempt->task->source, false) == NULL)
+		return;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		judge_extract(attempt);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+			ReThrowError(error);
+		etl_attempt_note(attempt, "The contract of the source could not be judged: %s", error->message);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
 }
 
 /* judge_guarded judges one contract in a step; an error is logged and must not stop the others. */

@@ -119,6 +119,11 @@ SELECT pg_temp.run(1);
 SELECT is((SELECT count(*) FROM etl.contract_result WHERE promise = 'volume'), 0::bigint, 'a day is judged when it has ended');
 SELECT is(pg_temp.ago('0', '24 h', '0'), 1, 'yesterday had too few');
 SELECT is(pg_temp.last('volume'), 'f | at least 5 rows | 0 rows', 'rows of the day');
+-- A contract that cannot be judged does not take the rows along.
+UPDATE etl.contract SET timezone = 'Mars/Olympus';
+SELECT pg_temp.run(1);
+SELECT matches((SELECT message FROM etl.task_run ORDER BY task_run_id DESC LIMIT 1), 'could not be judged: unknown time zone', 'a note says so');
+UPDATE etl.contract SET timezone = 'UTC';
 SELECT etl.set_contract('con.src', enabled => false);
 SELECT is(pg_temp.ago('72 h', '72 h', '72 h'), 0, 'a disabled contract is not looked at');
 SELECT is((SELECT state FROM etl.contract_status), 'disabled', 'and says so');
