@@ -63,6 +63,31 @@ comes_true('SELECT (' . told('arrival', 'contract_broken') . ') = 1', 'an arriva
 is(sql(q{SELECT kept FROM etl.contract_result WHERE promise = 'arrival'}), 'f', 'with a result');
 is(sql('SELECT (next_due_at > now()) FROM etl.contract_progress'), 't', 'the next one is tomorrow');
 
+# Columns of a server, asked there: told of although the extract refuses to read; names are those of the foreign table or of the server.
+my ($host, $port) = ($node->host, $node->port);
+sql('CREATE DATABASE shopdb');
+sql(q{CREATE TABLE orders (order_id int PRIMARY KEY, amount int, at timestamptz NOT NULL); INSERT INTO orders VALUES (1, 1, now())}, 'shopdb');
+sql(qq{
+	CREATE EXTENSION postgres_fdw;
+	CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$host', port '$port', dbname 'shopdb');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER far;
+	CREATE SCHEMA far;
+	CREATE FOREIGN TABLE far.orders (id int OPTIONS (column_name 'order_id'), amount int, at timestamptz NOT NULL) SERVER far OPTIONS (schema_name 'public');
+	SELECT etl.create_pipeline('far');
+	SELECT etl.add_extract('far', 'orders', source => 'far.orders', target => 'raw.far', cursor_column => 'at', schema_drift => 'freeze', retry_delays => '{}');
+	SELECT etl.set_contract('far.orders', columns => '{"id": "integer", "amount": "integer", "at": "timestamptz"}', extra_columns => false);
+	SELECT etl.run_pipeline('far')});
+my $columns = q{SELECT r.kept, r.measured FROM etl.contract_result AS r WHERE promise = 'columns' ORDER BY result_id DESC LIMIT 1};
+is(sql($columns), 't|these', 'columns of a server');
+sql('ALTER TABLE orders ALTER amount TYPE text, ADD more int', 'shopdb');
+$node->psql('postgres', q{SELECT etl.run_pipeline('far')});
+is(sql($columns), 'f|column "amount" of type text instead of integer; column "more", which was not promised', 'are told of even if nothing is read');
+is(sql(q{SELECT event, source FROM etl.alert WHERE promise = 'columns'}), 'contract_broken|far.orders', 'with an alert');
+sql('ALTER TABLE orders ALTER amount TYPE int USING 1, DROP more', 'shopdb');
+sql(q{SELECT etl.run_pipeline('far')});
+is(sql(q{SELECT string_agg(event, ' ' ORDER BY alert_id) FROM etl.alert WHERE promise = 'columns'}), 'contract_broken recovered', 'and again when they are back');
+sql(q{SELECT etl.drop_contract('far.orders'); SELECT etl.drop_pipeline('far'); SET etl.guard_ddl = off; DROP SCHEMA far CASCADE; DROP TABLE raw.far});
+
 # A copy of the database has the contracts, and breaks none of them before somebody works there.
 sql(q{UPDATE etl.contract_progress SET arrival_until = now() - interval '1 day', next_due_at = now() + interval '1 day'});
 sql('CREATE DATABASE copy TEMPLATE postgres');
