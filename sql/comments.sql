@@ -29,7 +29,7 @@ FROM pg_foreign_data_wrapper AS w
 WHERE w.fdwname LIKE 'etl%' AND obj_description(w.oid, 'pg_foreign_data_wrapper') IS NULL
 ORDER BY w.fdwname;
 
--- All of it belongs to the extension, and the extension puts nothing elsewhere but its foreign data wrappers, which have no schema.
+-- All of it belongs to the extension, and the extension puts nothing elsewhere but its foreign data wrappers and event triggers, which have no schema.
 SELECT c.oid::regclass AS relation_outside_extension
 FROM pg_class AS c
 WHERE c.relnamespace = 'etl'::regnamespace AND c.relkind IN ('r', 'v', 'm', 'p', 'f')
@@ -41,7 +41,7 @@ ORDER BY c.relname;
 SELECT pg_describe_object(d.classid, d.objid, 0) AS object_outside_schema
 FROM pg_depend AS d
 JOIN pg_extension AS e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'etl_ext'
-WHERE d.deptype = 'e' AND d.classid <> 'pg_foreign_data_wrapper'::regclass
+WHERE d.deptype = 'e' AND d.classid NOT IN ('pg_foreign_data_wrapper'::regclass, 'pg_event_trigger'::regclass)
   AND coalesce((SELECT relnamespace FROM pg_class WHERE d.classid = 'pg_class'::regclass AND oid = d.objid),
                (SELECT pronamespace FROM pg_proc WHERE d.classid = 'pg_proc'::regclass AND oid = d.objid),
                (SELECT oid FROM pg_namespace WHERE d.classid = 'pg_namespace'::regclass AND oid = d.objid),

@@ -1,5 +1,7 @@
 -- Changes of the columns of local sources; those behind foreign tables are in test/t/037_schema_drift.pl.
 SET client_min_messages = warning;
+-- Tables are dropped and changed on purpose.
+SET etl.guard_ddl = off;
 CREATE EXTENSION IF NOT EXISTS etl_ext;
 \pset format unaligned
 \pset tuples_only on

@@ -1,5 +1,7 @@
 -- Views: what etl.freshness, etl.task_status and etl.run_status say of good, stale and failed tables.
 SET client_min_messages = warning;
+-- Tables are dropped and changed on purpose.
+SET etl.guard_ddl = off;
 CREATE EXTENSION IF NOT EXISTS etl_ext;
 CREATE SCHEMA vw;
 \pset format unaligned

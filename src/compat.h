@@ -42,6 +42,21 @@ etl_compat_clear_perms(RangeTblEntry *rte)
 #endif
 }
 
+/* The columns of a relation that a query reads and writes, as the parser has marked them; 16 keeps them beside. */
+static inline void
+etl_compat_columns(Query *query, RangeTblEntry *rte, Bitmapset **selected, Bitmapset **written)
+{
+#if PG_VERSION_NUM >= 160000
+	RTEPermissionInfo *info = rte->perminfoindex ? getRTEPermissionInfo(query->rteperminfos, rte) : NULL;
+
+	*selected = info ? info->selectedCols : NULL;
+	*written = info ? bms_union(info->insertedCols, info->updatedCols) : NULL;
+#else
+	*selected = rte->selectedCols;
+	*written = bms_union(rte->insertedCols, rte->updatedCols);
+#endif
+}
+
 /* 16 gave new-style names to the functions that check privileges on objects; the arguments are the same. */
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_database.h"

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "contract/guard.h"
 #include "fault.h"
 #include "guc.h"
 #include "load/as_of.h"
@@ -64,6 +65,7 @@ etl_guc_init(void)
 							 "shared_preload_libraries.",
 							 &etl_launcher, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	init_network();
+	etl_guard_init();
 	etl_as_of_init();
 	etl_live_init();
 	MarkGUCPrefixReserved("etl");

@@ -254,7 +254,7 @@ COMMENT ON COLUMN etl.alert_route.name IS 'Name of the route; 1 to 128 character
 COMMENT ON COLUMN etl.alert_route.channel IS 'notify (NOTIFY), webhook (HTTP POST of JSON), email (SMTP) or log (server log).';
 COMMENT ON COLUMN etl.alert_route.server IS 'webhook and email: foreign server with the address; secrets are in the user mapping of the route''s owner.';
 COMMENT ON COLUMN etl.alert_route.config IS 'Settings of the channel as a JSON object: notify {"channel"}, webhook {"path"}, email {"from", "to"}.';
-COMMENT ON COLUMN etl.alert_route.match IS 'Which alerts: lists of values by the keys severity, event, pipeline, task and owner, and an object by tags; all keys given must match. {}: all.';
+COMMENT ON COLUMN etl.alert_route.match IS 'Which alerts: lists of values by the keys severity, event, pipeline, task, source, owner and team, and an object by tags; all keys given must match. {}: all.';
 COMMENT ON COLUMN etl.alert_route.suppress IS 'An alert of the same pipeline and severity is sent again only after this time, or after a recovery.';
 COMMENT ON COLUMN etl.alert_route.mute_until IS 'Nothing is sent before this time; NULL: not muted.';
 COMMENT ON COLUMN etl.alert_route.enabled IS 'Disabled routes get nothing.';
@@ -263,9 +263,9 @@ COMMENT ON COLUMN etl.alert_route.created_at IS 'When the route was added.';
 COMMENT ON COLUMN etl.alert_route.updated_at IS 'When it last changed.';
 
 CREATE TABLE etl.retention (
-  history text PRIMARY KEY CHECK (history IN ('run', 'check_result', 'quarantine', 'alert', 'watermark_history')),
+  history text PRIMARY KEY CHECK (history IN ('run', 'check_result', 'quarantine', 'alert', 'watermark_history', 'contract_result')),
   keep    interval NOT NULL CHECK (keep >= interval '1 h')
 );
-COMMENT ON TABLE etl.retention IS 'How long history is kept where it differs from the default of 90 days. Changed only through etl.set_retention.';
-COMMENT ON COLUMN etl.retention.history IS 'run (with task_run and backfill), check_result, quarantine, alert or watermark_history.';
+COMMENT ON TABLE etl.retention IS 'How long history is kept where it differs from the default of 90 days (contract_result: 400). Changed only through etl.set_retention.';
+COMMENT ON COLUMN etl.retention.history IS 'run (with task_run and backfill), check_result, quarantine, alert, watermark_history or contract_result.';
 COMMENT ON COLUMN etl.retention.keep IS 'Older rows are deleted by the scheduler, a few at a time.';

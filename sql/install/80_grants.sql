@@ -106,6 +106,7 @@ ALTER TABLE etl.alert ENABLE ROW LEVEL SECURITY;
 CREATE POLICY alert_member ON etl.alert FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = alert.pipeline_id)
          OR budget IS NOT NULL AND EXISTS (SELECT FROM etl.budget AS b WHERE b.name = alert.budget)
+         OR EXISTS (SELECT FROM etl.contract AS c WHERE c.contract_id = alert.contract_id)
          OR pipeline_id IS NULL AND EXISTS (SELECT FROM etl.alert_delivery AS d WHERE d.alert_id = alert.alert_id));
 ALTER TABLE etl.alert_delivery ENABLE ROW LEVEL SECURITY;
 CREATE POLICY alert_delivery_member ON etl.alert_delivery FOR SELECT
@@ -126,3 +127,16 @@ CREATE POLICY cost_total_member ON etl.cost_total FOR SELECT
 ALTER TABLE etl.run_count ENABLE ROW LEVEL SECURITY;
 CREATE POLICY run_count_member ON etl.run_count FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = run_count.pipeline_id));
+-- A contract is seen by the owner of its source and by those whose pipelines read it.
+ALTER TABLE etl.contract ENABLE ROW LEVEL SECURITY;
+CREATE POLICY contract_member ON etl.contract FOR SELECT
+  USING (pg_has_role(current_user, owner, 'MEMBER') OR EXISTS (SELECT FROM etl.task AS t WHERE t.source = contract.source));
+ALTER TABLE etl.contract_progress ENABLE ROW LEVEL SECURITY;
+CREATE POLICY contract_progress_member ON etl.contract_progress FOR SELECT
+  USING (EXISTS (SELECT FROM etl.contract AS c WHERE c.contract_id = contract_progress.contract_id));
+ALTER TABLE etl.contract_result ENABLE ROW LEVEL SECURITY;
+CREATE POLICY contract_result_member ON etl.contract_result FOR SELECT
+  USING (EXISTS (SELECT FROM etl.contract AS c WHERE c.contract_id = contract_result.contract_id));
+ALTER TABLE etl.task_reference ENABLE ROW LEVEL SECURITY;
+CREATE POLICY task_reference_member ON etl.task_reference FOR SELECT
+  USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = task_reference.task_id));

@@ -25,3 +25,6 @@ SELECT pg_extension_config_dump('etl.http_progress', '');
 SELECT pg_extension_config_dump('etl.run_run_id_seq', '');
 SELECT pg_extension_config_dump('etl.task_run_task_run_id_seq', '');
 SELECT pg_extension_config_dump('etl.alert_alert_id_seq', '');
+SELECT pg_extension_config_dump('etl.contract', '');
+SELECT pg_extension_config_dump('etl.contract_contract_id_seq', '');
+SELECT pg_extension_config_dump('etl.task_reference', '');

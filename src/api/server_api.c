@@ -48,7 +48,8 @@ check_keep(Interval *keep)
 Datum
 etl_set_retention(PG_FUNCTION_ARGS)
 {
-	static const char *const histories[] = {"run", "check_result", "quarantine", "alert", "watermark_history", NULL};
+	static const char *const histories[] = {
+		"run", "check_result", "quarantine", "alert", "watermark_history", "contract_result", NULL};
 	char *history = etl_args_required(fcinfo, "history");
 	Interval *keep = NULL;
 	Datum value;

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "catalog/pipeline.h"
 #include "catalog/source_schema.h"
+#include "contract/reference.h"
 #include "compat.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -209,6 +210,7 @@ add_task(FunctionCallInfo fcinfo, EtlTaskKind kind)
 	problems = etl_define_publish_problems(pipeline);
 	task_id = etl_task_insert(task);
 	etl_bi_share(pipeline, task);
+	etl_reference_store(pipeline, task, task_id);
 	etl_define_edges(pipeline);
 	etl_define_check_publication(pipeline, problems);
 	PG_RETURN_INT64(task_id);
@@ -433,6 +435,7 @@ etl_alter_task(PG_FUNCTION_ARGS)
 	}
 	problems = etl_define_publish_problems(pipeline);
 	etl_task_update(task);
+	etl_reference_store(pipeline, task, task->task_id);
 	/* A watermark of another column, or positions of another or a lost target, would leave rows out. */
 	if (!had_target || differs(task->source, old->source) || differs(task->cursor_column, old->cursor_column) ||
 		differs(task->target, old->target))

@@ -70,6 +70,45 @@ etl_alert_of_run(int64 run_id, EtlAlert *alert)
 	return read_subject(&find, run_id, alert);
 }
 
+/* etl_alert_read_contract fills in what the columns ETL_ALERT_CONTRACT say. */
+void
+etl_alert_read_contract(const EtlRow *row, EtlAlert *alert)
+{
+	alert->contract_id = etl_row_int64(row, "contract_id");
+	alert->source = etl_row_text(row, "source");
+	alert->team = etl_row_text(row, "team");
+	alert->contact = etl_row_text(row, "contact");
+	alert->reader = etl_row_names(row, "readers");
+}
+
+/* etl_alert_of_contract fills in who answers for a contract and who is concerned. */
+bool
+etl_alert_of_contract(int64 contract_id, EtlAlert *alert)
+{
+	static EtlStatement find = {
+		.sql = "SELECT k.owner::oid AS owner, k.tags, " ETL_ALERT_CONTRACT
+			   " FROM etl.contract AS k WHERE k.contract_id = $1",
+		.nargs = 1,
+		.argtype = {INT8OID},
+	};
+	EtlScope scope;
+	Datum value = Int64GetDatum(contract_id);
+	bool found;
+
+	etl_catalog_begin(&scope);
+	found = etl_catalog_exec(&find, &value, NULL, SPI_OK_SELECT) > 0;
+	if (found)
+	{
+		EtlRow row = etl_catalog_row(&scope, 0);
+
+		alert->owner = etl_row_oid(&row, "owner");
+		alert->tags = etl_row_jsonb(&row, "tags");
+		etl_alert_read_contract(&row, alert);
+	}
+	etl_catalog_end(&scope);
+	return found;
+}
+
 /* null_if_zero makes a bigint argument; 0 is NULL. */
 static Datum
 null_if_zero(int64 number, char *null)
@@ -84,15 +123,17 @@ etl_alert_insert(EtlAlert *alert)
 {
 	static EtlStatement insert = {
 		.sql = "INSERT INTO etl.alert (event, severity, pipeline_id, pipeline, run_id, task_run_id, task, message, "
-			   "budget, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp()) RETURNING alert_id, "
-			   "created_at",
-		.nargs = 9,
-		.argtype = {TEXTOID, TEXTOID, INT8OID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID},
+			   "contract_id, source, promise, budget, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
+			   "$11, $12, "
+			   "clock_timestamp()) RETURNING alert_id, created_at",
+		.nargs = 12,
+		.argtype = {TEXTOID, TEXTOID, INT8OID, TEXTOID, INT8OID, INT8OID, TEXTOID, TEXTOID, INT8OID, TEXTOID, TEXTOID,
+					TEXTOID},
 	};
 	EtlScope scope;
 	EtlRow row;
-	Datum value[9];
-	char null[9];
+	Datum value[12];
+	char null[12];
 
 	value[0] = etl_arg_text(alert->event, &null[0]);
 	value[1] = etl_arg_text(alert->severity, &null[1]);
@@ -102,7 +143,10 @@ etl_alert_insert(EtlAlert *alert)
 	value[5] = null_if_zero(alert->task_run_id, &null[5]);
 	value[6] = etl_arg_text(alert->task, &null[6]);
 	value[7] = etl_arg_text(alert->message, &null[7]);
-	value[8] = etl_arg_text(alert->budget, &null[8]);
+	value[8] = null_if_zero(alert->contract_id, &null[8]);
+	value[9] = etl_arg_text(alert->source, &null[9]);
+	value[10] = etl_arg_text(alert->promise, &null[10]);
+	value[11] = etl_arg_text(alert->budget, &null[11]);
 	etl_catalog_begin(&scope);
 	(void) etl_catalog_exec(&insert, value, null, SPI_OK_INSERT_RETURNING);
 	row = etl_catalog_row(&scope, 0);

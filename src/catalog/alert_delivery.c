@@ -107,6 +107,8 @@ read_delivery(const EtlRow *row, EtlDelivery *delivery)
 	delivery->alert.run_id = etl_row_int64(row, "run_id");
 	delivery->alert.task_run_id = etl_row_int64(row, "task_run_id");
 	delivery->alert.task = etl_row_text(row, "task");
+	etl_alert_read_contract(row, &delivery->alert);
+	delivery->alert.promise = etl_row_text(row, "promise");
 	delivery->alert.message = etl_row_text(row, "message");
 	delivery->alert.created_at = etl_row_time(row, "created_at");
 }
@@ -120,15 +122,19 @@ bool
 etl_alert_delivery_claim(EtlDelivery *delivery)
 {
 	static EtlStatement claim = {
-		.sql = "WITH first AS (SELECT DISTINCT ON (d.route) d.delivery_id, d.due_at FROM etl.alert_delivery AS d "
-			   "WHERE d.state = 'pending' AND d.due_at <= $1 AND NOT EXISTS (SELECT FROM etl.alert_delivery AS s "
-			   "WHERE s.state = 'sending' AND s.route = d.route) ORDER BY d.route, d.alert_id, d.try), "
-			   "due AS (SELECT delivery_id FROM first ORDER BY due_at, delivery_id LIMIT 1), "
-			   "claimed AS (UPDATE etl.alert_delivery AS d SET state = 'sending' FROM due "
-			   "WHERE d.delivery_id = due.delivery_id AND d.state = 'pending' RETURNING d.*) "
-			   "SELECT c.delivery_id, c.try, c.route, a.alert_id, a.event, a.severity, a.pipeline_id, a.pipeline, "
-			   "p.owner::oid AS owner, p.tags, a.run_id, a.task_run_id, a.task, a.message, a.created_at "
-			   "FROM claimed AS c JOIN etl.alert AS a USING (alert_id) LEFT JOIN etl.pipeline AS p USING (pipeline_id)",
+		.sql =
+			"WITH first AS (SELECT DISTINCT ON (d.route) d.delivery_id, d.due_at FROM etl.alert_delivery AS d "
+			"WHERE d.state = 'pending' AND d.due_at <= $1 AND NOT EXISTS (SELECT FROM etl.alert_delivery AS s "
+			"WHERE s.state = 'sending' AND s.route = d.route) ORDER BY d.route, d.alert_id, d.try), "
+			"due AS (SELECT delivery_id FROM first ORDER BY due_at, delivery_id LIMIT 1), "
+			"claimed AS (UPDATE etl.alert_delivery AS d SET state = 'sending' FROM due "
+			"WHERE d.delivery_id = due.delivery_id AND d.state = 'pending' RETURNING d.*) "
+			"SELECT c.delivery_id, c.try, c.route, a.alert_id, a.event, a.severity, a.pipeline_id, a.pipeline, "
+			"coalesce(p.owner, k.owner)::oid AS owner, coalesce(p.tags, k.tags) AS tags, a.run_id, a.task_run_id, "
+			"a.task, "
+			"a.promise, a.message, a.created_at, " ETL_ALERT_CONTRACT
+			" FROM claimed AS c JOIN etl.alert AS a USING (alert_id) LEFT JOIN etl.pipeline AS p USING (pipeline_id) "
+			"LEFT JOIN etl.contract AS k ON k.contract_id = a.contract_id",
 		.nargs = 1,
 		.argtype = {TIMESTAMPTZOID},
 	};

@@ -24,7 +24,8 @@ etl_owner_holdings(Oid role)
 		"UNION ALL SELECT format('task \"%s\" of pipeline \"%s\"', t.name, p.name) FROM etl.task AS t "
 		"  JOIN etl.pipeline AS p ON p.pipeline_id = t.pipeline_id WHERE t.owner::oid = $1 "
 		"UNION ALL SELECT format('pool \"%s\"', name) FROM etl.pool WHERE owner::oid = $1 "
-		"UNION ALL SELECT format('alert route \"%s\"', name) FROM etl.alert_route WHERE owner::oid = $1",
+		"UNION ALL SELECT format('alert route \"%s\"', name) FROM etl.alert_route WHERE owner::oid = $1 "
+		"UNION ALL SELECT format('contract of source %s', source) FROM etl.contract WHERE owner::oid = $1",
 		1,
 		{OIDOID}};
 	Datum value = ObjectIdGetDatum(role);
@@ -98,6 +99,8 @@ etl_owner_reassign(Oid from, Oid to)
 		"UPDATE etl.pool SET owner = $2, updated_at = now() WHERE owner::oid = $1", 2, {OIDOID, OIDOID}};
 	static EtlStatement route = {
 		"UPDATE etl.alert_route SET owner = $2, updated_at = now() WHERE owner::oid = $1", 2, {OIDOID, OIDOID}};
+	static EtlStatement contract = {
+		"UPDATE etl.contract SET owner = $2, updated_at = now() WHERE owner::oid = $1", 2, {OIDOID, OIDOID}};
 	static EtlStatement delivery = {"UPDATE etl.alert_delivery SET owner = $2 WHERE owner::oid = $1 "
 									"AND state IN ('pending', 'sending')",
 									2,
@@ -108,6 +111,7 @@ etl_owner_reassign(Oid from, Oid to)
 	etl_catalog_call(&task, value, NULL, SPI_OK_UPDATE);
 	etl_catalog_call(&pool, value, NULL, SPI_OK_UPDATE);
 	etl_catalog_call(&route, value, NULL, SPI_OK_UPDATE);
+	etl_catalog_call(&contract, value, NULL, SPI_OK_UPDATE);
 	etl_catalog_call(&delivery, value, NULL, SPI_OK_UPDATE);
 	reassign_active(value);
 	etl_undo_follow_owners(0);

@@ -147,6 +147,21 @@ static EtlStatement alerts = {
 	2,
 	{INT8OID, TEXTOID}};
 
+/* Attainment is looked at by month and year: kept longer. What is broken stays. */
+static EtlStatement contract_results = {
+	"WITH cutoff AS MATERIALIZED (SELECT clock_timestamp() - coalesce("
+	"  (SELECT keep FROM etl.retention WHERE history = $2), interval '400 days') AS at), portion AS MATERIALIZED ("
+	"  SELECT result_id, evaluated_at FROM etl.contract_result "
+	"  WHERE result_id > $1 ORDER BY result_id LIMIT " PORTION "), "
+	"deleted AS (DELETE FROM etl.contract_result AS r USING portion AS w, cutoff "
+	"  WHERE r.result_id = w.result_id AND w.evaluated_at < cutoff.at "
+	"  AND (r.kept IS NOT FALSE OR r.recovered_at IS NOT NULL)) "
+	"SELECT CASE WHEN (SELECT count(*) FROM portion) = " PORTION
+	"    AND (SELECT min(evaluated_at) FROM portion) < (SELECT at FROM cutoff) "
+	"    THEN (SELECT max(result_id) FROM portion) END AS next",
+	2,
+	{INT8OID, TEXTOID}};
+
 /* The tables, in the order in which they are looked at, with the history that they belong to. */
 static const struct
 {
@@ -159,6 +174,7 @@ static const struct
 	{&quarantine, "quarantine"},
 	{&alerts, "alert"},
 	{&watermarks, "watermark_history"},
+	{&contract_results, "contract_result"},
 };
 
 /* Where the next portion begins; lost with the process, which then begins anew. */

@@ -33,19 +33,13 @@ static const struct
 	const char *name;
 	const char *severity;
 } kind[] = {
-	{"task_failed", "fail"},
-	{"task_stale", "warning"},
-	{"task_held", "fail"},
-	{"run_failed", "fail"},
-	{"run_warning", "warning"},
-	{"run_cancelled", "warning"},
-	{"run_skipped", "info"},
-	{"deadline_missed", "deadline"},
-	{"recovered", "recovery"},
-	{"schema_changed", "warning"},
-	{"budget_exceeded", "warning"},
-	{"budget_exceeded", "fail"},
-	{"test", "info"},
+	{"task_failed", "fail"},		{"task_stale", "warning"},
+	{"task_held", "fail"},			{"run_failed", "fail"},
+	{"run_warning", "warning"},		{"run_cancelled", "warning"},
+	{"run_skipped", "info"},		{"deadline_missed", "deadline"},
+	{"recovered", "recovery"},		{"schema_changed", "warning"},
+	{"budget_exceeded", "warning"}, {"budget_exceeded", "fail"},
+	{"contract_broken", "warning"}, {"test", "info"},
 };
 
 /* send_notify adds a NOTIFY to the transaction. Returns the state of the delivery and, if it failed, why. */
@@ -123,7 +117,8 @@ raise_alert(EtlAlertEvent event, EtlAlert *alert, const char *message)
 	int n;
 
 	alert->event = kind[event].name;
-	alert->severity = kind[event].severity;
+	if (alert->severity == NULL)
+		alert->severity = kind[event].severity;
 	if (message == NULL)
 		message = alert->message ? alert->message : etl_message_event(alert->event);
 	alert->message = etl_message_clip(message, MESSAGE_LIMIT);
@@ -187,6 +182,21 @@ etl_alert_budget(const EtlBudgetAlert *budget)
 
 	raise_alert(budget->is_exceeded ? ETL_ALERT_BUDGET_EXCEEDED : ETL_ALERT_BUDGET_WARNING, &alert,
 				psprintf("budget \"%s\": %s", budget->name, budget->message));
+}
+
+/* etl_alert_contract raises an alert about a promise. */
+void
+etl_alert_contract(EtlAlertEvent event, int64 contract_id, const char *promise, const char *severity, int64 run_id,
+				   const char *message)
+{
+	EtlAlert alert = {0};
+
+	if (!etl_alert_of_contract(contract_id, &alert))
+		return;
+	alert.promise = unconstify(char *, promise);
+	alert.severity = severity;
+	alert.run_id = run_id;
+	raise_alert(event, &alert, message);
 }
 
 /* etl_alert_test raises an alert that only one route gets and returns its number. */

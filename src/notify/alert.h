@@ -24,6 +24,7 @@ typedef enum EtlAlertEvent
 	ETL_ALERT_SCHEMA_CHANGED,  /* warning: the columns of a source are not those that it had */
 	ETL_ALERT_BUDGET_WARNING,  /* warning: a budget has come to its warning */
 	ETL_ALERT_BUDGET_EXCEEDED, /* fail: more than a budget was spent */
+	ETL_ALERT_CONTRACT_BROKEN, /* warning, or what the contract says: a source does not keep a promise */
 	ETL_ALERT_TEST			   /* info: etl.test_alert_route */
 } EtlAlertEvent;
 
@@ -38,6 +39,9 @@ extern void etl_alert_recovered(int64 run_id);
 
 /* Raises an alert about a budget, for its owner. */
 extern void etl_alert_budget(const EtlBudgetAlert *budget);
+/* Raises an alert about a promise of a source; severity NULL: that of the event; run_id 0: no run has found it. */
+extern void etl_alert_contract(EtlAlertEvent event, int64 contract_id, const char *promise, const char *severity,
+							   int64 run_id, const char *message);
 
 /* Raises an alert that only this route gets, even if it does not want such alerts; returns its number. */
 extern int64 etl_alert_test(const EtlAlertRoute *route);

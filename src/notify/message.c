@@ -29,6 +29,7 @@ etl_message_event(const char *event)
 		{"recovered", "recovered"},
 		{"schema_changed", "source has other columns"},
 		{"budget_exceeded", "budget"},
+		{"contract_broken", "promise of a source broken"},
 		{"test", "test of an alert route"},
 	};
 
@@ -69,9 +70,11 @@ append_subject(StringInfo out, const EtlAlert *alert, bool run)
 		appendStringInfo(out, "pipeline %s", alert->pipeline);
 	if (alert->task != NULL)
 		appendStringInfo(out, ", task %s", alert->task);
+	if (alert->source != NULL)
+		appendStringInfo(out, "source %s", alert->source);
 	if (run && alert->run_id != 0)
 		appendStringInfo(out, ", run " INT64_FORMAT, alert->run_id);
-	appendStringInfo(out, "%s%s", alert->pipeline ? ": " : "", etl_message_event(alert->event));
+	appendStringInfo(out, "%s%s", alert->pipeline || alert->source ? ": " : "", etl_message_event(alert->event));
 }
 
 /* etl_message_subject returns severity, pipeline, task and event in one line. */
@@ -176,6 +179,13 @@ make_json(const EtlAlert *alert, bool text, bool tags)
 	append_text(&out, "pipeline", alert->pipeline);
 	append_number(&out, "run_id", alert->run_id);
 	append_text(&out, "task", alert->task);
+	if (alert->contract_id != 0)
+	{
+		append_text(&out, "source", alert->source);
+		append_text(&out, "promise", alert->promise);
+		append_text(&out, "team", alert->team);
+		append_text(&out, "contact", alert->contact);
+	}
 	append_text(&out, "message", alert->message);
 	append_time(&out, "created_at", alert->created_at);
 	append_text(&out, "database", get_database_name(MyDatabaseId));

@@ -147,7 +147,7 @@ prepare(Job *job, char **message)
 	*message = NULL;
 	if (route == NULL)
 		*message = "the route does not exist any more";
-	else if (alert->pipeline_id != 0 && !etl_route_may_hear(route, alert))
+	else if ((alert->pipeline_id != 0 || alert->contract_id != 0) && !etl_route_may_hear(route, alert))
 		*message = "the owner of the route is no member of the pipeline's owner any more";
 	if (*message != NULL)
 		return "failed";

@@ -57,11 +57,30 @@ has_tags(const JsonbValue *value, Jsonb *tags)
 	return JsonbDeepContains(&have, &want);
 }
 
+/* team_of returns the team of a contract, or the tag "team" of a pipeline; NULL: none. */
+static const char *
+team_of(const EtlAlert *alert)
+{
+	JsonbValue *value;
+
+	if (alert->contract_id != 0 || alert->tags == NULL)
+		return alert->team;
+	value = find_member(alert->tags, "team");
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
 /* etl_route_may_hear says whether the owner of a route may hear of an alert. */
 bool
 etl_route_may_hear(const EtlAlertRoute *route, const EtlAlert *alert)
 {
-	return has_privs_of_role(route->owner, alert->owner);
+	if (has_privs_of_role(route->owner, alert->owner))
+		return true;
+	for (int i = 0; i < alert->reader.n; i++)
+		if (has_privs_of_role(route->owner, (Oid) strtoul(alert->reader.name[i], NULL, 10)))
+			return true;
+	return false;
 }
 
 /* etl_route_wants says whether a route wants an alert and its owner may hear of it. */
@@ -92,6 +111,10 @@ etl_route_wants(const EtlAlertRoute *route, const EtlAlert *alert)
 			wanted = has_string(&v, alert->pipeline);
 		else if (strcmp(key, "task") == 0)
 			wanted = has_string(&v, alert->task);
+		else if (strcmp(key, "source") == 0)
+			wanted = has_string(&v, alert->source);
+		else if (strcmp(key, "team") == 0)
+			wanted = has_string(&v, team_of(alert));
 		else if (strcmp(key, "owner") == 0)
 			wanted = has_string(&v, GetUserNameFromId(alert->owner, true));
 		else

@@ -19,11 +19,13 @@
 #define MAX_SUPPRESS_DAYS 365
 
 static const char *const channels[] = {"notify", "webhook", "email", "log", NULL};
-static const char *const match_keys[] = {"severity", "event", "pipeline", "task", "owner", "tags", NULL};
+static const char *const match_keys[] = {"severity", "event", "pipeline", "task", "source",
+										 "owner",	 "team",  "tags",	  NULL};
 static const char *const severities[] = {"info", "warning", "fail", "deadline", "recovery", NULL};
 static const char *const events[] = {"task_failed", "task_stale",	  "task_held",		 "run_failed",
 									 "run_warning", "run_cancelled",  "run_skipped",	 "deadline_missed",
-									 "recovered",	"schema_changed", "budget_exceeded", NULL};
+									 "recovered",	"schema_changed", "budget_exceeded", "contract_broken",
+									 NULL};
 
 /* What each channel needs. */
 static const struct

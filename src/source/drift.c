@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/source_schema.h"
+#include "contract/contract.h"
 #include "errors.h"
 #include "lib/stringinfo.h"
 #include "notify/alert.h"
@@ -434,6 +435,7 @@ etl_drift_check(EtlExtract *extract)
 	if (drift.seen &&
 		(strcmp(drift.seen->source, task->source) != 0 || strcmp(drift.seen->origin, drift.columns->origin) != 0))
 		drift.seen = NULL;
+	etl_contract_see_columns(extract, drift.columns);
 	if (drift.columns->n > 0)
 		run(&drift);
 	MemoryContextSwitchTo(old);

@@ -10,6 +10,7 @@
 #include "catalog/extension.h"
 #include "catalog/retention.h"
 #include "catalog/undo.h"
+#include "contract/contract.h"
 #include "notify/alert.h"
 #include "notify/notifier.h"
 #include "schedule/backfill.h"
@@ -31,6 +32,7 @@
 #define ERROR_PAUSE 60000
 
 static TimestampTz schedule_due = DT_NOBEGIN;
+static TimestampTz contract_due = DT_NOBEGIN;
 static TimestampTz looked_at = DT_NOBEGIN;
 static TimestampTz retention_due = DT_NOBEGIN;
 static TimestampTz delivery_due = DT_NOEND;
@@ -54,14 +56,15 @@ may_look(TimestampTz now)
 	return looked_at == DT_NOBEGIN || now >= TimestampTzPlusMilliseconds(looked_at, LOOK_PAUSE);
 }
 
-/* look_at_plans starts what schedules and backfills have due. Without the launcher, pg_cron looks at schedules. */
+/* look_at_plans starts what schedules and backfills have due, and judges contracts. Without the launcher, pg_cron looks at schedules. */
 static void
 look_at_plans(TimestampTz now)
 {
-	look_owed = !may_look(now) && now < schedule_due && !backfill_moved;
+	look_owed = !may_look(now) && now < schedule_due && now < contract_due && !backfill_moved;
 	if (look_owed)
 		return;
 	schedule_due = etl_launcher_exists() ? etl_due_step(now) : DT_NOEND;
+	contract_due = etl_contract_step(now);
 	backfills = etl_backfill_step();
 	backfill_moved = false;
 	looked_at = now;
@@ -147,7 +150,7 @@ do_all(void)
 		AbortCurrentTransaction();
 		looked_at = GetCurrentTimestamp();
 		count_owed = false;
-		schedule_due = retention_due = budget_due = TimestampTzPlusMilliseconds(looked_at, ERROR_PAUSE);
+		schedule_due = contract_due = retention_due = budget_due = TimestampTzPlusMilliseconds(looked_at, ERROR_PAUSE);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
@@ -169,6 +172,7 @@ etl_chores_next(void)
 {
 	TimestampTz next = Min(schedule_due, delivery_due);
 
+	next = Min(next, contract_due);
 	if (look_owed)
 		next = Min(next, TimestampTzPlusMilliseconds(looked_at, LOOK_PAUSE));
 	if (count_owed)

@@ -19,6 +19,13 @@ etl_context_set(const EtlRunInfo *info)
 	current = info;
 }
 
+/* etl_context_exists says whether there is a run. */
+bool
+etl_context_exists(void)
+{
+	return current != NULL;
+}
+
 PG_FUNCTION_INFO_V1(etl_param);
 PG_FUNCTION_INFO_V1(etl_run_id);
 PG_FUNCTION_INFO_V1(etl_logical_time);

@@ -7,4 +7,7 @@
 /* info must live until etl_context_set(NULL). */
 extern void etl_context_set(const EtlRunInfo *info);
 
+/* Whether SQL that is executed now is part of a task. */
+extern bool etl_context_exists(void);
+
 #endif /* ETL_CONTEXT_H */

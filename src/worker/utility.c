@@ -19,6 +19,7 @@
 #include "catalog/spi.h"
 #include "commands/dbcommands.h"
 #include "compat.h"
+#include "contract/guard.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
@@ -254,12 +255,15 @@ refuse_drop_owned(Oid role)
 	char *holdings = etl_owner_holdings(role);
 
 	if (holdings != NULL)
-		ereport(ERROR, (errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-						errmsg("cannot drop what role \"%s\" owns because it owns objects of etl_ext", name),
-						errdetail("In this database it owns %s. They are not dropped together with tables.", holdings),
-						errhint("Drop them with etl.drop_pipeline, drop_task, drop_pool and drop_alert_route, or give "
-								"them to another role: REASSIGN OWNED BY %s TO ...",
-								quote_identifier(name))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 errmsg("cannot drop what role \"%s\" owns because it owns objects of etl_ext", name),
+			 errdetail("In this database it owns %s. They are not dropped together with tables.", holdings),
+			 errhint(
+				 "Drop them with etl.drop_pipeline, drop_task, drop_pool, drop_alert_route and drop_contract, or give "
+				 "them to another role: REASSIGN OWNED BY %s TO ...",
+				 quote_identifier(name))));
 }
 
 /*
@@ -329,6 +333,9 @@ on_utility(PlannedStmt *statement, const char *query, bool read_only, ProcessUti
 		foreach (lc, dropped)
 			etl_role_grant_forget(lfirst_oid(lc));
 	}
+	/* A part of a statement is told of with the whole. */
+	if (context != PROCESS_UTILITY_SUBCOMMAND)
+		etl_guard_report();
 }
 
 /* etl_utility_init installs the hook. */

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "catalog/undo.h"
+#include "contract/contract.h"
 #include "errors.h"
 #include "load/bisect.h"
 #include "load/load.h"
@@ -309,6 +310,8 @@ etl_work_run(EtlWork *work)
 	state = run_kind(work);
 	if (has_gates)
 		state = run_gates(work, false);
+	if (work->attempt.task->kind == ETL_TASK_EXTRACT)
+		etl_contract_extracted(&work->attempt);
 	error_context_stack = callback.previous;
 	return before == ETL_TASK_WARNING ? before : state;
 }
