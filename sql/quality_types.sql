@@ -1,5 +1,6 @@
 -- Types of checks, their options, samples, stages and actions; checks by hand and proposals.
 SET client_min_messages = warning;
+SET etl.guard_ddl = off;
 CREATE EXTENSION IF NOT EXISTS etl_ext;
 \set VERBOSITY default
 \set SHOW_CONTEXT never
