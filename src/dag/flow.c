@@ -57,6 +57,71 @@ etl_flow_add(List *flows, const char *output, const char *output_column, const c
 	return lappend(flows, flow);
 }
 
+/* is_same compares two texts of which both may be missing. */
+static bool
+is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* etl_flow_add_once appends a copy of a flow unless there is one like it. */
+List *
+etl_flow_add_once(List *flows, const EtlFlow *flow)
+{
+	EtlFlow *copy;
+	ListCell *cell;
+
+	foreach (cell, flows)
+	{
+		const EtlFlow *other = lfirst(cell);
+
+		if (other->kind == flow->kind && is_same(other->output, flow->output) &&
+			is_same(other->output_column, flow->output_column) && is_same(other->input, flow->input) &&
+			is_same(other->input_column, flow->input_column) && is_same(other->via, flow->via))
+			return flows;
+	}
+	copy = palloc(sizeof(EtlFlow));
+	*copy = *flow;
+	return lappend(flows, copy);
+}
+
+/*
+ * etl_flow_follow adds, for all that flows into a column of the query, a flow into another column. as: what direct flows become; the indirect
+ * ones keep their kind, unless as is indirect as well.
+ */
+List *
+etl_flow_follow(List *flows, const List *query, const char *column, const char *output, const char *output_column,
+				EtlFlowKind as)
+{
+	ListCell *cell;
+
+	foreach (cell, query)
+	{
+		EtlFlow flow = *(EtlFlow *) lfirst(cell);
+
+		if (!is_same(flow.output_column, column) || flow.input == NULL)
+			continue;
+		flow.output = pstrdup(output);
+		flow.output_column = output_column ? pstrdup(output_column) : NULL;
+		if (!etl_flow_is_direct(as))
+			flow.kind = as;
+		else if (etl_flow_is_direct(flow.kind))
+			flow.kind = Max(flow.kind, as);
+		flows = etl_flow_add_once(flows, &flow);
+	}
+	return flows;
+}
+
+/* etl_flow_from_column adds a flow from a column that is known by name. */
+List *
+etl_flow_from_column(List *flows, const char *output, const char *output_column, const char *input, const char *column,
+					 EtlFlowKind kind)
+{
+	EtlFlow flow = {(char *) output, (char *) output_column, (char *) input, (char *) column, kind, NULL};
+
+	return etl_flow_add_once(flows, &flow);
+}
+
 /* walk_rows walks what decides about the rows of a statement. */
 static void
 walk_rows(EtlFlowWalk *walk, Query *query, EtlFlowScope *outer)

@@ -52,6 +52,20 @@ extern bool etl_flow_is_direct(EtlFlowKind kind);
 extern List *etl_flow_add(List *flows, const char *output, const char *output_column, const char *input,
 						  const char *input_column, EtlFlowKind kind);
 
+/* Appends a copy of a flow unless there is one like it; the texts are not copied. */
+extern List *etl_flow_add_once(List *flows, const EtlFlow *flow);
+
+/* The same for a column that is known by name. */
+extern List *etl_flow_from_column(List *flows, const char *output, const char *output_column, const char *input,
+								  const char *column, EtlFlowKind kind);
+
+/*
+ * Adds, for all that flows into a column of a query, a flow into another column. as: what direct flows become at least; indirect ones
+ * keep their kind unless as is indirect, too.
+ */
+extern List *etl_flow_follow(List *flows, const List *query, const char *column, const char *output,
+							 const char *output_column, EtlFlowKind as);
+
 /* Flows into the columns that a query returns, by their names; output: what they are columns of, or NULL. */
 extern List *etl_flow_of_query(Query *query, const char *output);
 
