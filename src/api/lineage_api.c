@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
+#include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(etl_column_lineage_of);
 PG_FUNCTION_INFO_V1(etl_dataset_of);
@@ -163,16 +164,17 @@ check_column(const char *relation, const char *column)
 static const char *
 find(const EtlLineageGraph *graph, const char *what, const char **column)
 {
-	List *parts = etl_compat_qualified_name(what);
-	int n = list_length(parts);
-	const char *first = strVal(linitial(parts));
-	const char *second = n > 1 ? strVal(lsecond(parts)) : NULL;
+	List *parts;
+	bool is_valid = SplitIdentifierString(pstrdup(what), '.', &parts);
+	int n = is_valid ? list_length(parts) : 0;
+	const char *first = n > 0 ? linitial(parts) : NULL;
+	const char *second = n > 1 ? lsecond(parts) : NULL;
 	const char *name = NULL;
 
 	*column = NULL;
 	if (n == 3)
 	{
-		*column = strVal(lthird(parts));
+		*column = lthird(parts);
 		name = name_of(graph, first, second);
 	}
 	else if (n == 2)

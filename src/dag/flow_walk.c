@@ -322,7 +322,10 @@ walk_table_function(const EtlFlowPlace *place, const TableFunc *function, AttrNu
 {
 	walk_as(place, function->docexpr, ETL_FLOW_TRANSFORMATION);
 	if (column > 0 && column <= list_length(function->colexprs))
+	{
 		walk_as(place, list_nth(function->colexprs, column - 1), ETL_FLOW_TRANSFORMATION);
+		walk_as(place, list_nth(function->coldefexprs, column - 1), ETL_FLOW_TRANSFORMATION);
+	}
 }
 
 /* walk_rte_column walks a column of an item of FROM; below has the scope that the item belongs to. */
