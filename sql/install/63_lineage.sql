@@ -92,3 +92,80 @@ CREATE INDEX lineage_event_queue_idx ON etl.lineage_event (route, event_id) WHER
 CREATE INDEX lineage_event_ended_idx ON etl.lineage_event (route, event_id) WHERE state NOT IN ('pending', 'sending');
 CREATE INDEX lineage_event_run_idx ON etl.lineage_event (run_id);
 CREATE INDEX lineage_event_pipeline_idx ON etl.lineage_event (pipeline_id);
+
+CREATE FUNCTION etl.lineage_run_id(moment timestamptz, about text)
+RETURNS uuid LANGUAGE sql STABLE STRICT
+BEGIN ATOMIC
+  -- Version 7: the time in milliseconds, then bits that follow from what it is about, in this database of this server.
+  SELECT concat_ws('-', substr(t.ms, 1, 8), substr(t.ms, 9, 4), '7' || substr(t.hash, 1, 3),
+                   substr('89ab', strpos('0123456789abcdef', substr(t.hash, 4, 1)) % 4 + 1, 1) || substr(t.hash, 5, 3),
+                   substr(t.hash, 8, 12))::uuid
+  FROM (SELECT lpad(to_hex(floor(extract(epoch FROM moment) * 1000)::bigint), 12, '0') AS ms,
+               encode(sha256(convert_to(concat_ws(':', (SELECT s.system_identifier FROM pg_control_system() AS s),
+                                                  (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()), about),
+                                        'UTF8')), 'hex') AS hash) AS t;
+END;
+COMMENT ON FUNCTION etl.lineage_run_id IS 'The number of a run in events of OpenLineage, a UUID of version 7: of a run by its requested_at and run:<run_id>:<retries>, of an attempt by its started_at and task:<task_run_id>. The same for all events of a run, and another in every database.';
+
+CREATE FUNCTION etl.lineage_event_body(
+  run_id bigint, task_run_id bigint, check_id bigint, event_type text, namespace text, inputs jsonb, outputs jsonb)
+RETURNS jsonb LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT jsonb_build_object(
+    'eventType', event_type, 'eventTime', to_char(w.at AT TIME ZONE 'UTC', w.iso), 'producer', w.producer->'_producer',
+    'schemaURL', 'https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent',
+    'run', jsonb_build_object('runId', CASE WHEN x.task_run_id IS NULL THEN w.run_uuid ELSE w.task_uuid END, 'facets', jsonb_strip_nulls(jsonb_build_object(
+      'parent', CASE WHEN x.task_run_id IS NOT NULL THEN w.producer || jsonb_build_object(
+        '_schemaURL', w.spec || '1-2-0/ParentRunFacet.json#/$defs/ParentRunFacet',
+        'run', jsonb_build_object('runId', w.run_uuid), 'job', jsonb_build_object('namespace', namespace, 'name', p.name)) END,
+      'nominalTime', CASE WHEN isfinite(r.logical_time) THEN w.producer || jsonb_build_object(
+        '_schemaURL', w.spec || '1-0-1/NominalTimeRunFacet.json#/$defs/NominalTimeRunFacet',
+        'nominalStartTime', to_char(coalesce(r.interval_start, r.logical_time) AT TIME ZONE 'UTC', w.iso),
+        'nominalEndTime', to_char(r.interval_end AT TIME ZONE 'UTC', w.iso)) END,
+      'processing_engine', w.producer || jsonb_build_object(
+        '_schemaURL', w.spec || '1-1-1/ProcessingEngineRunFacet.json#/$defs/ProcessingEngineRunFacet',
+        'name', 'PostgreSQL', 'version', current_setting('server_version'), 'openlineageAdapterVersion', w.version),
+      'errorMessage', CASE WHEN event_type IN ('FAIL', 'ABORT') AND w.error IS NOT NULL THEN w.producer || jsonb_build_object(
+        '_schemaURL', w.spec || '1-0-1/ErrorMessageRunFacet.json#/$defs/ErrorMessageRunFacet',
+        'message', w.error, 'programmingLanguage', 'SQL', 'stackTrace', w.trace) END))),
+    'job', jsonb_build_object('namespace', namespace, 'name', w.job, 'facets', jsonb_strip_nulls(jsonb_build_object(
+      'jobType', w.producer || jsonb_build_object(
+        '_schemaURL', w.spec || '2-0-4/JobTypeJobFacet.json#/$defs/JobTypeJobFacet', 'processingType', 'BATCH', 'integration', 'ETL_EXT',
+        'jobType', CASE WHEN x.task_run_id IS NULL THEN 'PIPELINE' ELSE upper(d.e->>'kind') END),
+      'sql', CASE WHEN w.sql IS NOT NULL THEN w.producer || jsonb_build_object(
+        '_schemaURL', w.spec || '1-1-0/SQLJobFacet.json#/$defs/SQLJobFacet', 'query', w.sql, 'dialect', 'postgresql') END,
+      'documentation', CASE WHEN w.description IS NOT NULL THEN w.producer || jsonb_build_object(
+        '_schemaURL', w.spec || '1-1-0/DocumentationJobFacet.json#/$defs/DocumentationJobFacet', 'description', w.description) END,
+      'ownership', w.producer || jsonb_build_object(
+        '_schemaURL', w.spec || '1-0-1/OwnershipJobFacet.json#/$defs/OwnershipJobFacet',
+        'owners', jsonb_build_array(jsonb_build_object('name', p.owner::text, 'type', 'MAINTAINER')))))),
+    'inputs', inputs, 'outputs', outputs)
+  FROM etl.run AS r
+  JOIN etl.pipeline AS p ON p.pipeline_id = r.pipeline_id
+  LEFT JOIN etl.task_run AS x ON x.task_run_id = lineage_event_body.task_run_id
+  LEFT JOIN LATERAL (
+    SELECT e FROM jsonb_array_elements(r.definition->'task') AS e
+    WHERE (e->>'task_id')::bigint = coalesce(check_id, x.task_id)) AS d ON true
+  LEFT JOIN LATERAL (
+    SELECT y.message, y.checked_at FROM etl.check_result AS y
+    WHERE y.task_run_id = x.task_run_id AND y.task_id = check_id ORDER BY y.check_result_id DESC LIMIT 1) AS c ON true
+  CROSS JOIN (SELECT extversion FROM pg_extension WHERE extname = 'etl_ext') AS v
+  CROSS JOIN LATERAL (
+    SELECT v.extversion AS version, 'https://openlineage.io/spec/facets/' AS spec, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"' AS iso,
+           jsonb_build_object('_producer', 'urn:etl_ext:' || v.extversion) AS producer,
+           etl.lineage_run_id(r.requested_at, concat_ws(':', 'run', r.run_id, r.retries)) AS run_uuid,
+           CASE WHEN check_id IS NULL THEN etl.lineage_run_id(x.started_at, 'task:' || x.task_run_id)
+                ELSE etl.lineage_run_id(x.started_at, concat_ws(':', 'check', x.task_run_id, check_id)) END AS task_uuid,
+           concat_ws('.', p.name, CASE WHEN check_id IS NULL THEN x.task ELSE d.e->>'name' END) AS job,
+           coalesce(CASE WHEN check_id IS NOT NULL THEN c.checked_at
+                         WHEN event_type = 'START' THEN CASE WHEN x.task_run_id IS NULL THEN r.started_at ELSE x.started_at END
+                         ELSE CASE WHEN x.task_run_id IS NULL THEN r.ended_at ELSE x.ended_at END END, clock_timestamp()) AS at,
+           CASE WHEN check_id IS NOT NULL THEN c.message WHEN x.task_run_id IS NULL THEN r.message
+                ELSE coalesce(x.error_message, x.message) END AS error,
+           -- Neither detail nor context: they may hold values of rows.
+           CASE WHEN check_id IS NULL THEN nullif(concat_ws(E'\n', 'SQLSTATE ' || x.error_sqlstate, x.error_hint), '') END AS trace,
+           coalesce(d.e->>'query', d.e->>'command', d.e->>'expression') AS sql,
+           CASE WHEN x.task_run_id IS NULL THEN p.description ELSE d.e->>'description' END AS description) AS w
+  WHERE r.run_id = lineage_event_body.run_id;
+END;
+COMMENT ON FUNCTION etl.lineage_event_body IS 'An event of OpenLineage 2-0-2 about a run, an attempt (task_run_id) or a gate that was evaluated during one (check_id), with the datasets given. Routes of channel openlineage send it; NULL: you do not see the run.';
