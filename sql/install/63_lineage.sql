@@ -2,7 +2,7 @@
 
 CREATE FUNCTION etl.dataset_of(relation text)
 RETURNS text LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'etl_dataset_of';
-COMMENT ON FUNCTION etl.dataset_of IS 'The source behind a foreign table, by the naming rules of OpenLineage: s3://bucket/prefix, file:///directory, kafka://broker:port/topic, https://host/path, postgres://host:port/database.schema.table, mysql://host:port/database.table. relation is a qualified, quoted name. NULL: it is no foreign table. Names hold no secrets.';
+COMMENT ON FUNCTION etl.dataset_of IS 'The source behind a foreign table, by the naming rules of OpenLineage: s3://bucket/prefix, file:///directory, kafka://broker:port/topic, https://api.example.com/path, postgres://host:port/database.schema.table, mysql://host:port/database.table. relation is a qualified, quoted name. NULL: it is no foreign table. Names hold no secrets.';
 
 CREATE FUNCTION etl.column_lineage_of(
   task_id bigint, OUT output text, OUT output_column text, OUT input text, OUT input_column text, OUT kind text, OUT via text, OUT problem text)

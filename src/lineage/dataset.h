@@ -4,7 +4,7 @@
  *
  *		postgres_fdw	postgres://host:port	database.schema.table
  *		mysql_fdw		mysql://host:port		database.table
- *		etl_http		https://host			/path
+ *		etl_http		https://host.example	/path
  *		etl_s3			s3://bucket				prefix
  *		etl_file		file					/directory/prefix
  *		etl_kafka		kafka://broker:port		topic
