@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 LIBRARY=${1-}
 # Every exact host that a file may name in a URL, besides addresses of this machine and example names.
-HOSTS='([a-z0-9-]+\.)*(postgresql\.org|pgxn\.org|mariadb\.(com|org)|github\.com|semver\.org|keepachangelog\.com)'
+HOSTS='([a-z0-9-]+\.)*(postgresql\.org|pgxn\.org|mariadb\.(com|org)|github\.com|openlineage\.io|semver\.org|keepachangelog\.com)'
 HOSTS="($HOSTS|([a-z0-9-]+\.)*amazonaws\.com|localhost|127\.0\.0\.1|([a-z0-9-]+\.)*example(\.(com|org|net))?|[a-z]+-(db|api))"
 failures=0
 

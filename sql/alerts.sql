@@ -105,6 +105,11 @@ SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'webhook', server => 'a
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'webhook', server => 'alert_chat', config => '{"path": "/a/../b"}')$$);
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'webhook', server => 'alert_chat', config => '{"path": "/%2E./b"}')$$);
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'webhook', server => 'alert_chat', config => '{"token": "secret"}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'openlineage')$$);
+SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'openlineage', server => 'alert_chat', config => '{"token": "secret"}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'openlineage', server => 'alert_chat', config => '{"namespace": ""}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'openlineage', server => 'alert_chat', match => '{"severity": "fail"}')$$);
+SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'openlineage', server => 'alert_chat', match => '{"event": "run_failed"}')$$);
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'email', server => 'alert_post')$$);
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'email', server => 'alert_post', config => '{"to": []}')$$);
 SELECT pg_temp.refused($$SELECT etl.add_alert_route('x', 'email', server => 'alert_post', config => '{"to": "a@example.com\nBcc: b@example.com"}')$$);

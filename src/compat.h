@@ -257,4 +257,26 @@ etl_compat_json_lexer(char *json, int length, int encoding)
 #endif
 }
 
+/* 18 refers to the columns of GROUP BY through an entry of the range table: what they stand for, or NIL. */
+static inline List *
+etl_compat_group_exprs(const RangeTblEntry *rte)
+{
+#if PG_VERSION_NUM >= 180000
+	return rte->rtekind == RTE_GROUP ? rte->groupexprs : NIL;
+#else
+	return NIL;
+#endif
+}
+
+/* 17 keeps what a MERGE matches by apart from the join tree. */
+static inline Node *
+etl_compat_merge_condition(const Query *query)
+{
+#if PG_VERSION_NUM >= 170000
+	return query->mergeJoinCondition;
+#else
+	return NULL;
+#endif
+}
+
 #endif /* ETL_COMPAT_H */

@@ -238,7 +238,7 @@ CREATE INDEX task_dependency_depends_on_idx ON etl.task_dependency (depends_on);
 
 CREATE TABLE etl.alert_route (
   name       text PRIMARY KEY CHECK (name <> '' AND length(name) <= 128),
-  channel    text NOT NULL CHECK (channel IN ('notify', 'webhook', 'email', 'log')),
+  channel    text NOT NULL CHECK (channel IN ('notify', 'webhook', 'email', 'log', 'openlineage')),
   server     text,
   config     jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(config) = 'object'),
   match      jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(match) = 'object'),
@@ -251,9 +251,9 @@ CREATE TABLE etl.alert_route (
 );
 COMMENT ON TABLE etl.alert_route IS 'Where alerts go. Changed only through etl.add_alert_route, alter_alert_route and drop_alert_route.';
 COMMENT ON COLUMN etl.alert_route.name IS 'Name of the route; 1 to 128 characters.';
-COMMENT ON COLUMN etl.alert_route.channel IS 'notify (NOTIFY), webhook (HTTP POST of JSON), email (SMTP) or log (server log).';
-COMMENT ON COLUMN etl.alert_route.server IS 'webhook and email: foreign server with the address; secrets are in the user mapping of the route''s owner.';
-COMMENT ON COLUMN etl.alert_route.config IS 'Settings of the channel as a JSON object: notify {"channel"}, webhook {"path"}, email {"from", "to"}.';
+COMMENT ON COLUMN etl.alert_route.channel IS 'notify (NOTIFY), webhook (HTTP POST of JSON), email (SMTP), log (server log) or openlineage (events of lineage over HTTP).';
+COMMENT ON COLUMN etl.alert_route.server IS 'webhook, email and openlineage: foreign server with the address; secrets are in the user mapping of the route''s owner.';
+COMMENT ON COLUMN etl.alert_route.config IS 'Settings of the channel as a JSON object: notify {"channel"}, webhook {"path"}, email {"from", "to"}, openlineage {"path", "namespace", "dataset_namespace"}.';
 COMMENT ON COLUMN etl.alert_route.match IS 'Which alerts: lists of values by the keys severity, event, pipeline, task, source, owner and team, and an object by tags; all keys given must match. {}: all.';
 COMMENT ON COLUMN etl.alert_route.suppress IS 'An alert of the same pipeline and severity is sent again only after this time, or after a recovery.';
 COMMENT ON COLUMN etl.alert_route.mute_until IS 'Nothing is sent before this time; NULL: not muted.';

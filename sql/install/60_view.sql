@@ -75,15 +75,6 @@ JOIN etl.pipeline AS p ON p.pipeline_id = c.pipeline_id
 ORDER BY c.task_id, c.check_result_id DESC;
 COMMENT ON VIEW etl.quality IS 'One row per check: its latest result.';
 
-CREATE VIEW etl.lineage WITH (security_invoker = true) AS
-SELECT p.name AS pipeline, t.name AS task, t.kind, i.input, o.output
-FROM etl.task AS t
-JOIN etl.pipeline AS p ON p.pipeline_id = t.pipeline_id
-LEFT JOIN LATERAL unnest(t.reads) AS i (input) ON true
-LEFT JOIN LATERAL unnest(t.writes) AS o (output) ON true
-WHERE i.input IS NOT NULL OR o.output IS NOT NULL;
-COMMENT ON VIEW etl.lineage IS 'Which relation flows into which, through which task.';
-
 -- With the rights of the extension, because a pool is shared: readers see numbers of pipelines that they do not see.
 CREATE VIEW etl.pool_status WITH (security_barrier = true) AS
 SELECT p.name AS pool, p.slots, coalesce(u.used, 0) AS used, coalesce(u.waiting, 0) AS waiting, p.description
@@ -134,10 +125,9 @@ BEGIN
       ('data_until', 'Logical time of the run that last brought it up to date.'),
       ('watermark', 'extract: highest cursor value taken.'), ('last_change_at', 'End of the last attempt that changed a row.'),
       ('pool', 'Name of the pool.'), ('used', 'Slots that running tasks have taken, by the definitions of their runs.'),
-      ('waiting', 'Tasks of the pool that are ready to start.'),
-      ('input', 'Relation that is read.'), ('output', 'Relation that is written.')) AS x (name, text) ON x.name = a.attname
+      ('waiting', 'Tasks of the pool that are ready to start.')) AS x (name, text) ON x.name = a.attname
     WHERE a.attrelid IN ('etl.run_status'::regclass, 'etl.task_status'::regclass, 'etl.freshness'::regclass,
-                         'etl.quality'::regclass, 'etl.lineage'::regclass, 'etl.pool_status'::regclass) AND a.attnum > 0
+                         'etl.quality'::regclass, 'etl.pool_status'::regclass) AND a.attnum > 0
   LOOP
     EXECUTE format('COMMENT ON COLUMN %s.%I IS %L', c.view, c.name, c.text);
   END LOOP;

@@ -111,6 +111,9 @@ CREATE POLICY alert_member ON etl.alert FOR SELECT
 ALTER TABLE etl.alert_delivery ENABLE ROW LEVEL SECURITY;
 CREATE POLICY alert_delivery_member ON etl.alert_delivery FOR SELECT
   USING (pg_has_role(current_user, owner, 'USAGE'));
+ALTER TABLE etl.lineage_event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY lineage_event_member ON etl.lineage_event FOR SELECT
+  USING (pg_has_role(current_user, owner, 'USAGE') AND EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = lineage_event.pipeline_id));
 ALTER TABLE etl.undo ENABLE ROW LEVEL SECURITY;
 CREATE POLICY undo_member ON etl.undo FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = undo.task_id));

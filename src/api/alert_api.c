@@ -9,6 +9,7 @@
 #include "api/define.h"
 #include "catalog/alert_delivery.h"
 #include "catalog/audit_log.h"
+#include "catalog/lineage_event.h"
 #include "miscadmin.h"
 #include "notify/alert.h"
 #include "notify/route.h"
@@ -52,6 +53,7 @@ rename_route(EtlAlertRoute *route, const char *new_name)
 				(errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("alert route \"%s\" already exists", new_name),
 				 errdetail("The names of routes are unique in a database."), errhint("Choose another new_name.")));
 	etl_alert_delivery_rename(route->name, new_name);
+	etl_lineage_event_rename(route->name, new_name);
 	route->name = pstrdup(new_name);
 }
 
@@ -84,6 +86,7 @@ etl_drop_alert_route(PG_FUNCTION_ARGS)
 	if (route == NULL)
 		route = etl_alert_route_get(name);
 	etl_alert_delivery_drop(route->name);
+	etl_lineage_event_drop(route->name);
 	etl_alert_route_delete(route->name);
 	PG_RETURN_VOID();
 }

@@ -12,6 +12,7 @@ typedef struct EtlDelivery
 	int try;
 	char *route;
 	EtlAlert alert;
+	char *event; /* an event of OpenLineage that is sent in place of the alert; NULL: none */
 } EtlDelivery;
 
 extern void etl_alert_delivery_insert(const EtlAlert *alert, const EtlAlertRoute *route, const char *state,

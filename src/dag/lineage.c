@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -16,11 +17,13 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/syscache.h"
 
 typedef struct Walk
 {
 	List *reads;  /* Oids */
 	List *writes; /* Oids */
+	List *made;	  /* names of tables that are made, which need not be there yet */
 	Oid view;	  /* whose query is being walked: its own range table names it without reading it */
 } Walk;
 
@@ -35,6 +38,20 @@ etl_lineage_name(Oid relation)
 	if (name == NULL)
 		elog(ERROR, "cache lookup failed for relation %u", relation);
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
+}
+
+/* etl_lineage_n_columns returns the number of columns of a relation. */
+int
+etl_lineage_n_columns(Oid relation)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	int n;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relation);
+	n = ((Form_pg_class) GETSTRUCT(tuple))->relnatts;
+	ReleaseSysCache(tuple);
+	return n;
 }
 
 /* is_system says whether a relation is part of PostgreSQL itself or temporary: neither makes a dependency. */
@@ -108,17 +125,24 @@ compare_names(const void *left, const void *right)
 	return strcmp(*(char *const *) left, *(char *const *) right);
 }
 
-/* names_of returns the sorted names of relations. */
+/* names_of returns the sorted names of relations, and of those that are only names. */
 static EtlNames
-names_of(List *relations)
+names_of(List *relations, List *made)
 {
 	EtlNames names = {0, NULL};
 	ListCell *cell;
+	int n = 0;
 
-	names.name = palloc(sizeof(char *) * Max(list_length(relations), 1));
+	names.name = palloc(sizeof(char *) * Max(list_length(relations) + list_length(made), 1));
 	foreach (cell, relations)
 		names.name[names.n++] = etl_lineage_name(lfirst_oid(cell));
+	foreach (cell, made)
+		names.name[names.n++] = lfirst(cell);
 	qsort(names.name, names.n, sizeof(char *), compare_names);
+	for (int i = 0; i < names.n; i++)
+		if (n == 0 || strcmp(names.name[n - 1], names.name[i]) != 0)
+			names.name[n++] = names.name[i];
+	names.n = n;
 	return names;
 }
 
@@ -126,30 +150,31 @@ names_of(List *relations)
 EtlNames
 etl_lineage_reads(Query *query)
 {
-	Walk walk = {NIL, NIL, InvalidOid};
+	Walk walk = {NIL, NIL, NIL, InvalidOid};
 
 	walk_query(query, &walk);
-	return names_of(walk.reads);
+	return names_of(walk.reads, NIL);
 }
 
 /* etl_lineage_reads_all goes through all of them. */
 EtlNames
 etl_lineage_reads_all(List *queries)
 {
-	Walk walk = {NIL, NIL, InvalidOid};
+	Walk walk = {NIL, NIL, NIL, InvalidOid};
 	ListCell *cell;
 
 	foreach (cell, queries)
 		walk_query(lfirst_node(Query, cell), &walk);
-	return names_of(walk.reads);
+	return names_of(walk.reads, NIL);
 }
 
-/* is_optimizable says whether a statement has a query tree that can be analyzed without executing anything. */
-static bool
-is_optimizable(Node *statement)
+/* etl_lineage_is_analyzable says whether a statement has a query tree that can be analyzed without executing anything. */
+bool
+etl_lineage_is_analyzable(Node *statement)
 {
 	switch (nodeTag(statement))
 	{
+		case T_CreateTableAsStmt:
 		case T_SelectStmt:
 		case T_InsertStmt:
 		case T_UpdateStmt:
@@ -159,6 +184,48 @@ is_optimizable(Node *statement)
 		default:
 			return false;
 	}
+}
+
+/* etl_lineage_is_opaque says whether a statement may read and write what nobody can tell: EXECUTE, CALL, DO, COPY. */
+bool
+etl_lineage_is_opaque(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_ExecuteStmt:
+		case T_CallStmt:
+		case T_DoStmt:
+		case T_CopyStmt:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* etl_lineage_into names the table that CREATE TABLE AS or SELECT INTO makes, or returns NULL for a temporary one. */
+char *
+etl_lineage_into(const IntoClause *into)
+{
+	const RangeVar *name = into->rel;
+	Oid schema;
+
+	if (name == NULL || name->relpersistence == RELPERSISTENCE_TEMP)
+		return NULL;
+	schema = RangeVarGetCreationNamespace(name);
+	return isAnyTempNamespace(schema) ? NULL : quote_qualified_identifier(get_namespace_name(schema), name->relname);
+}
+
+/* collect_create adds what CREATE TABLE AS reads, and the table that it makes. */
+static void
+collect_create(CreateTableAsStmt *statement, Walk *walk)
+{
+	char *made = etl_lineage_into(statement->into);
+
+	if (!IsA(statement->query, Query) || ((Query *) statement->query)->commandType == CMD_UTILITY)
+		return;
+	walk_query((Query *) statement->query, walk);
+	if (made != NULL)
+		walk->made = lappend(walk->made, made);
 }
 
 /* collect adds what one statement reads and writes. Errors: whatever the analysis finds. */
@@ -178,7 +245,14 @@ collect(RawStmt *raw, const char *text, Walk *walk)
 		walk->view = InvalidOid;
 	}
 	else
-		walk_query(etl_statement_analyze(raw, text), walk);
+	{
+		Query *query = etl_statement_analyze(raw, text);
+
+		if (query->commandType == CMD_UTILITY)
+			collect_create(castNode(CreateTableAsStmt, query->utilityStmt), walk);
+		else
+			walk_query(query, walk);
+	}
 }
 
 /*
@@ -190,7 +264,7 @@ try_collect(RawStmt *raw, const char *text, Walk *walk)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	Walk found = {list_copy(walk->reads), list_copy(walk->writes), InvalidOid};
+	Walk found = {list_copy(walk->reads), list_copy(walk->writes), list_copy(walk->made), InvalidOid};
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
@@ -223,16 +297,16 @@ try_collect(RawStmt *raw, const char *text, Walk *walk)
 void
 etl_lineage_command(const char *command, EtlNames *reads, EtlNames *writes)
 {
-	Walk walk = {NIL, NIL, InvalidOid};
+	Walk walk = {NIL, NIL, NIL, InvalidOid};
 	ListCell *cell;
 
 	foreach (cell, etl_statement_parse(command))
 	{
 		RawStmt *raw = lfirst_node(RawStmt, cell);
 
-		if (is_optimizable(raw->stmt) || IsA(raw->stmt, RefreshMatViewStmt))
+		if (etl_lineage_is_analyzable(raw->stmt) || IsA(raw->stmt, RefreshMatViewStmt))
 			try_collect(raw, command, &walk);
 	}
-	*reads = names_of(walk.reads);
-	*writes = names_of(walk.writes);
+	*reads = names_of(walk.reads, NIL);
+	*writes = names_of(walk.writes, walk.made);
 }

@@ -10,6 +10,7 @@
 
 #include "etl_ext.h"
 #include "nodes/parsenodes.h"
+#include "nodes/primnodes.h"
 
 /* What a query reads: subqueries, WITH queries, subquery expressions and views included. */
 extern EtlNames etl_lineage_reads(Query *query);
@@ -25,5 +26,15 @@ extern void etl_lineage_command(const char *command, EtlNames *reads, EtlNames *
 
 /* The schema-qualified, quoted name of a relation. */
 extern char *etl_lineage_name(Oid relation);
+
+/* The number of columns of a relation, dropped ones included. */
+extern int etl_lineage_n_columns(Oid relation);
+
+/* Whether a statement can be analyzed without executing anything; whether it may do what nobody can tell. */
+extern bool etl_lineage_is_analyzable(Node *statement);
+extern bool etl_lineage_is_opaque(Node *statement);
+
+/* The name of a table that CREATE TABLE AS or SELECT INTO makes; NULL: it is temporary. Errors: 3F000, 42501. */
+extern char *etl_lineage_into(const IntoClause *into);
 
 #endif /* ETL_LINEAGE_H */

@@ -13,12 +13,9 @@
 #include "notify/alert.h"
 #include "notify/message.h"
 #include "notify/route.h"
-#include "postmaster/bgworker.h"
-#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
-#include "worker/wake.h"
 
 /* Longest message that is stored, and longest payload of NOTIFY, which PostgreSQL limits to 7999, in bytes. */
 #define MESSAGE_LIMIT 4000
@@ -73,16 +70,6 @@ is_repeatable(const EtlAlert *alert)
 	return alert->pipeline_id != 0 && strcmp(alert->severity, "recovery") != 0;
 }
 
-/* wake_scheduler has the scheduler look for deliveries after this transaction. It is a worker itself, and looks then. */
-static void
-wake_scheduler(void)
-{
-	if (MyBgworkerEntry != NULL)
-		SetLatch(MyLatch);
-	else
-		etl_wake_at_commit();
-}
-
 /* give hands an alert to a route that wants it. */
 static void
 give(const EtlAlert *alert, const EtlAlertRoute *route)
@@ -106,7 +93,7 @@ give(const EtlAlert *alert, const EtlAlertRoute *route)
 		state = send_notify(alert, route, &message);
 	etl_alert_delivery_insert(alert, route, state, message);
 	if (strcmp(state, "pending") == 0)
-		wake_scheduler();
+		etl_route_wake();
 }
 
 /* raise_alert stores an alert and gives it to the routes that want it. */
@@ -125,7 +112,7 @@ raise_alert(EtlAlertEvent event, EtlAlert *alert, const char *message)
 	etl_alert_insert(alert);
 	n = etl_alert_route_list(&route);
 	for (int i = 0; i < n; i++)
-		if (etl_route_wants(route[i], alert))
+		if (strcmp(route[i]->channel, ETL_ROUTE_OPENLINEAGE) != 0 && etl_route_wants(route[i], alert))
 			give(alert, route[i]);
 }
 

@@ -64,7 +64,10 @@ key_of(const EtlDelivery *delivery)
 	initStringInfo(&key);
 	appendStringInfoString(&key, "etl-");
 	append_escaped(&key, get_database_name(MyDatabaseId));
-	appendStringInfo(&key, "-" INT64_FORMAT "-", delivery->alert.alert_id);
+	if (delivery->event != NULL)
+		appendStringInfo(&key, "-lineage-" INT64_FORMAT "-", delivery->delivery_id);
+	else
+		appendStringInfo(&key, "-" INT64_FORMAT "-", delivery->alert.alert_id);
 	append_escaped(&key, delivery->route);
 	return key.data;
 }
@@ -162,19 +165,25 @@ set_url(EtlChannel *channel, const EtlEndpoint *endpoint, const char *path)
 	return path == NULL || etl_endpoint_is_below(path, "");
 }
 
-/* prepare_webhook makes the request of channel webhook. Returns why it cannot, or NULL. */
+/* prepare_webhook makes the request of channels webhook and openlineage. Returns why it cannot, or NULL. */
 static const char *
 prepare_webhook(const EtlDelivery *delivery, const EtlAlertRoute *route, EtlChannel *channel)
 {
 	EtlEndpoint endpoint;
 	const char *problem = find_server(route, ETL_ENDPOINT_HTTP, &endpoint);
-	char *json;
+	bool is_lineage = strcmp(route->channel, ETL_ROUTE_OPENLINEAGE) == 0;
+	const char *path = etl_route_text(route, "path");
+	const char *json;
 
 	if (problem != NULL)
 		return problem;
-	if (!set_url(channel, &endpoint, etl_route_text(route, "path")))
+	if (!set_url(channel, &endpoint, path == NULL && is_lineage ? ETL_ROUTE_OPENLINEAGE_PATH : path))
 		return "the url of the user mapping does not begin with the base_url of the server";
-	json = etl_message_json(&delivery->alert, true, BODY_LIMIT);
+	if (delivery->event != NULL)
+		json = delivery->event;
+	else
+		json = is_lineage ? etl_message_lineage(&delivery->alert, etl_route_text(route, "namespace"))
+						  : etl_message_json(&delivery->alert, true, BODY_LIMIT);
 	note_login(channel, &endpoint);
 	add_name(&channel->request.header, "Content-Type: application/json");
 	add_name(&channel->request.header, psprintf("Idempotency-Key: %s", key_of(delivery)));
@@ -237,7 +246,7 @@ etl_channel_prepare(const EtlDelivery *delivery, const EtlAlertRoute *route, Etl
 	memset(channel, 0, sizeof(*channel));
 	channel->request.answer_limit = ANSWER_LIMIT;
 	channel->request.cut_answer = true;
-	if (strcmp(route->channel, "webhook") == 0)
+	if (strcmp(route->channel, "webhook") == 0 || strcmp(route->channel, ETL_ROUTE_OPENLINEAGE) == 0)
 		channel->problem = prepare_webhook(delivery, route, channel);
 	else if (strcmp(route->channel, "email") == 0)
 		channel->problem = prepare_email(delivery, route, channel);

@@ -211,3 +211,26 @@ etl_message_json(const EtlAlert *alert, bool text, int limit)
 	}
 	return json;
 }
+
+/* etl_message_lineage returns an event of OpenLineage without datasets, of a run that is numbered by the alert. */
+char *
+etl_message_lineage(const EtlAlert *alert, const char *namespace)
+{
+	StringInfoData out;
+	uint64 ms = (alert->created_at / 1000) +
+				INT64CONST(1000) * SECS_PER_DAY * (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "{\"eventType\": \"OTHER\"");
+	append_time(&out, "eventTime", alert->created_at);
+	append_text(&out, "producer", "urn:etl_ext:" ETL_VERSION);
+	append_text(&out, "schemaURL", "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent");
+	appendStringInfo(&out, ", \"run\": {\"runId\": \"%08x-%04x-7000-8000-%012llx\"}", (uint32) (ms >> 16),
+					 (uint32) (ms & 0xFFFF), (unsigned long long) alert->alert_id & UINT64CONST(0xFFFFFFFFFFFF));
+	appendStringInfoString(&out, ", \"job\": {");
+	appendStringInfoString(&out, "\"namespace\": ");
+	escape_json(&out, namespace ? namespace : get_database_name(MyDatabaseId));
+	append_text(&out, "name", "etl_ext.test");
+	appendStringInfoString(&out, "}, \"inputs\": [], \"outputs\": []}");
+	return out.data;
+}

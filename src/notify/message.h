@@ -19,6 +19,9 @@ extern char *etl_message_line(const EtlAlert *alert);
 /* An object with everything; text: the paragraph for Slack too; at most limit bytes (0: any), message cut as needed. */
 extern char *etl_message_json(const EtlAlert *alert, bool text, int limit);
 
+/* The test of a route of channel openlineage: an event of a job that does nothing; namespace NULL: the database. */
+extern char *etl_message_lineage(const EtlAlert *alert, const char *namespace);
+
 /* Cuts a text to at most limit bytes between two characters, and says so by three dots. */
 extern char *etl_message_clip(const char *text, int limit);
 

@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "catalog/alert_delivery.h"
 #include "catalog/extension.h"
+#include "catalog/lineage_event.h"
 #include "miscadmin.h"
 #include "notify/channel.h"
 #include "notify/message.h"
@@ -57,11 +58,21 @@ static TimestampTz started_for = DT_NOEND;
 static TimestampTz seen_due = DT_NOEND;
 static int start_pause = SHORTEST_PAUSE;
 
+/* first_due returns when the first alert or event of lineage is due; DT_NOEND: there is none. */
+static TimestampTz
+first_due(void)
+{
+	TimestampTz alert = etl_alert_delivery_due();
+	TimestampTz event = etl_lineage_event_due();
+
+	return Min(alert, event);
+}
+
 /* etl_notifier_due says when a notifier has to be started. One that is at work is woken when something is due. */
 TimestampTz
 etl_notifier_due(void)
 {
-	TimestampTz due = etl_alert_delivery_due();
+	TimestampTz due = first_due();
 
 	if (due != DT_NOEND && etl_lock_is_held(ETL_LOCK_NOTIFIER, 0))
 	{
@@ -103,7 +114,9 @@ begin(void)
 static void
 record(const EtlDelivery *delivery, const char *state, const char *message, bool again)
 {
-	if (etl_alert_delivery_end(delivery->delivery_id, state, message) && again && delivery->try <= lengthof(delay))
+	if (delivery->event != NULL)
+		etl_lineage_event_end(delivery, state, message, again);
+	else if (etl_alert_delivery_end(delivery->delivery_id, state, message) && again && delivery->try <= lengthof(delay))
 		etl_alert_delivery_again(delivery->delivery_id, delay[delivery->try - 1]);
 }
 
@@ -127,6 +140,7 @@ adopt(void)
 	n = etl_alert_delivery_orphans(&orphan);
 	for (int i = 0; i < n; i++)
 		record(&orphan[i], "failed", "the notifier ended", true);
+	etl_lineage_event_adopt();
 	etl_step_end();
 }
 
@@ -227,9 +241,9 @@ claim_job(TimestampTz *next)
 	MemoryContextSwitchTo(context);
 	begin();
 	MemoryContextSwitchTo(context);
-	if (!etl_alert_delivery_claim(&job->delivery))
+	if (!etl_alert_delivery_claim(&job->delivery) && !etl_lineage_event_claim(&job->delivery))
 	{
-		*next = etl_alert_delivery_due();
+		*next = first_due();
 		job = NULL;
 	}
 	etl_step_end();
@@ -339,7 +353,7 @@ give_lock(void)
 	etl_lock_release(ETL_LOCK_NOTIFIER, 0);
 	etl_step_end();
 	begin();
-	left = etl_alert_delivery_due() != DT_NOEND;
+	left = first_due() != DT_NOEND;
 	etl_step_end();
 	return left;
 }

@@ -7,7 +7,20 @@
 #include "miscadmin.h"
 #include "notify/route.h"
 #include "utils/acl.h"
+#include "postmaster/bgworker.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
+#include "worker/wake.h"
+
+/* etl_route_wake wakes the scheduler. It is a worker itself, and looks then. */
+void
+etl_route_wake(void)
+{
+	if (MyBgworkerEntry != NULL)
+		SetLatch(MyLatch);
+	else
+		etl_wake_at_commit();
+}
 
 /* find_member returns a member of an object, or NULL. */
 static JsonbValue *

@@ -12,6 +12,13 @@
 #define ETL_ROUTE_CHANNEL_MAX 63
 #define ETL_ROUTE_CHANNEL "etl_alert"
 
+/* The channel that gets events of lineage instead of alerts, and the path that is added to its server's address by default. */
+#define ETL_ROUTE_OPENLINEAGE "openlineage"
+#define ETL_ROUTE_OPENLINEAGE_PATH "/api/v1/lineage"
+
+/* Has the scheduler look for deliveries after this transaction. */
+extern void etl_route_wake(void);
+
 /* Checks all settings of a route as its owner. Errors: 22023, 42622, 42704, 42501, 42809. */
 extern void etl_route_check(const EtlAlertRoute *route);
 

@@ -18,7 +18,7 @@
 #define MAX_PATH 1000
 #define MAX_SUPPRESS_DAYS 365
 
-static const char *const channels[] = {"notify", "webhook", "email", "log", NULL};
+static const char *const channels[] = {"notify", "webhook", "email", "log", ETL_ROUTE_OPENLINEAGE, NULL};
 static const char *const match_keys[] = {"severity", "event", "pipeline", "task", "source",
 										 "owner",	 "team",  "tags",	  NULL};
 static const char *const severities[] = {"info", "warning", "fail", "deadline", "recovery", NULL};
@@ -38,6 +38,7 @@ static const struct
 	{"webhook", ETL_ENDPOINT_HTTP, {"path", NULL}},
 	{"email", ETL_ENDPOINT_SMTP, {"to", "from", "subject_prefix", NULL}},
 	{"log", NULL, {NULL}},
+	{ETL_ROUTE_OPENLINEAGE, ETL_ENDPOINT_HTTP, {"path", "namespace", "dataset_namespace", NULL}},
 };
 
 /* refuse raises the error for a setting that is not what it should be. */
@@ -210,6 +211,27 @@ check_mail(const EtlAlertRoute *route, const EtlEndpoint *endpoint)
 			   psprintf("Use at most %d.", MAX_PREFIX));
 }
 
+/* check_lineage checks the settings of channel openlineage together: its events are no alerts. */
+static void
+check_lineage(const EtlAlertRoute *route)
+{
+	static const char *const no_key[] = {"severity", "event"};
+	static const char *const name[] = {"namespace", "dataset_namespace"};
+
+	for (int i = 0; i < lengthof(no_key); i++)
+		if (getKeyJsonValueFromContainer(&route->match->root, no_key[i], strlen(no_key[i]), NULL) != NULL)
+			refuse("match", psprintf("Channel openlineage gets events of lineage, which have no %s.", no_key[i]),
+				   "Use the keys pipeline, task, owner and tags.");
+	for (int i = 0; i < lengthof(name); i++)
+	{
+		const char *value = etl_route_text(route, name[i]);
+
+		if (value != NULL && (value[0] == '\0' || strlen(value) > MAX_PATH))
+			refuse(psprintf("%s of config", name[i]), psprintf("It has %d bytes.", (int) strlen(value)),
+				   psprintf("Use 1 to %d.", MAX_PATH));
+	}
+}
+
 /* check_channel checks the settings of a route's channel together. Errors: 22023. */
 static void
 check_channel(const EtlAlertRoute *route, const EtlEndpoint *endpoint)
@@ -225,6 +247,8 @@ check_channel(const EtlAlertRoute *route, const EtlEndpoint *endpoint)
 			   "It begins with \"/\" and has no spaces, no \"#\" and no \"..\"; write other characters as %XX.");
 	if (strcmp(route->channel, "email") == 0)
 		check_mail(route, endpoint);
+	if (strcmp(route->channel, ETL_ROUTE_OPENLINEAGE) == 0)
+		check_lineage(route);
 }
 
 /* etl_route_check checks all settings of a route as its owner. */

@@ -169,7 +169,7 @@ etl_check_define(EtlTask *task)
 	check_columns(task, type, target);
 	check_thresholds(task, type);
 	/* Finds what only the whole query shows, such as an aggregate that does not exist. */
-	task->reads = etl_check_analyze(task);
+	task->reads = etl_check_reads(task);
 	task->writes.n = 0;
 	task->writes.name = palloc0(sizeof(char *));
 }

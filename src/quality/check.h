@@ -9,6 +9,7 @@
 #include "catalog/check_result.h"
 #include "catalog/task.h"
 #include "etl_ext.h"
+#include "quality/check_query.h"
 #include "quality/measure.h"
 
 /*
@@ -52,8 +53,8 @@ extern bool etl_check_only_warns(const EtlTask *task);
 /* Whether the tasks that read the target wait for the check. */
 extern bool etl_check_holds_readers(const EtlTask *task);
 
-/* Analyzes the queries of a check with the current search_path, and returns what they read. */
-extern EtlNames etl_check_analyze(const EtlTask *task);
+/* What the queries of a check read, with the current search_path. */
+extern EtlNames etl_check_reads(const EtlTask *task);
 
 /* List of EtlProblem: what would keep the check from being evaluated by its owner. */
 extern List *etl_check_problems(const EtlTask *task);

@@ -162,13 +162,12 @@ privilege_problems(const EtlTask *task, Oid relation)
 	return problems;
 }
 
-/* etl_check_analyze analyzes the scan and the query that it needs beside it. */
-EtlNames
-etl_check_analyze(const EtlTask *task)
+/* etl_check_queries analyzes the scan and the query that it needs beside it. */
+List *
+etl_check_queries(const EtlTask *task)
 {
 	List *queries = NIL;
 	EtlProbe probe;
-	EtlNames none = {0, palloc0(sizeof(char *))};
 	char *sql[2];
 
 	etl_measure_describe(&probe, task, 0);
@@ -178,11 +177,20 @@ etl_check_analyze(const EtlTask *task)
 		if (sql[i] != NULL)
 			queries = lappend(queries,
 							  etl_statement_analyze(linitial_node(RawStmt, etl_statement_parse(sql[i])), sql[i]));
+	return queries;
+}
+
+/* etl_check_reads: of a check of type schema, what it looks at all the same. */
+EtlNames
+etl_check_reads(const EtlTask *task)
+{
+	List *queries = etl_check_queries(task);
+	EtlNames target = {0, palloc0(sizeof(char *))};
+
 	if (queries != NIL)
 		return etl_lineage_reads_all(queries);
-	/* Of a check of type schema: what it looks at all the same. */
-	none.name[none.n++] = task->target;
-	return none;
+	target.name[target.n++] = task->target;
+	return target;
 }
 
 /* analyze_as_author is for etl_bisect_catch. */
@@ -192,7 +200,7 @@ analyze_as_author(void *arg)
 	const EtlTask *task = arg;
 	int path = etl_attempt_author_path(task);
 
-	(void) etl_check_analyze(task);
+	(void) etl_check_queries(task);
 	AtEOXact_GUC(true, path);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "lineage/emit.h"
 #include "notify/alert.h"
 #include "worker/transition.h"
 
@@ -17,7 +18,10 @@ etl_transition_task(const EtlTaskChange *change)
 	if (!etl_state_task_may(change->from, change->to))
 		elog(ERROR, "a task cannot go from %s to %s", etl_state_task_name(change->from),
 			 etl_state_task_name(change->to));
-	return etl_task_run_update(change);
+	if (!etl_task_run_update(change))
+		return false;
+	etl_emit_task(change->task_run_id, change->from, change->to);
+	return true;
 }
 
 /* tell raises the alert that belongs to the end of a run. */
@@ -60,5 +64,6 @@ etl_transition_run(int64 run_id, EtlRunState from, EtlRunState to, const char *m
 	if (!etl_run_update(run_id, from, to, message))
 		return false;
 	tell(run_id, to);
+	etl_emit_run(run_id, from, to);
 	return true;
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# The servers of others that etl_ext reads from and that the tests need now and then: s3, kafka, nginx; the drivers of BI tools; and
-# monitor: programs that read metrics. Sourced after lib.sh by test/run.sh and test/servers/up.sh. Each has NAME_packages, NAME_install,
-# NAME_create, NAME_start and NAME_env.
+# The servers of others that etl_ext reads from and that the tests need now and then: s3, kafka, nginx; the drivers of BI tools;
+# monitor: programs that read metrics; openlineage: its official client. Sourced after lib.sh by test/run.sh and
+# test/servers/up.sh. Each has NAME_packages, NAME_install, NAME_create, NAME_start and NAME_env.
 # shellcheck source=test/servers/s3.sh
 . "$ROOT/test/servers/s3.sh"
 # shellcheck source=test/servers/kafka.sh
@@ -12,9 +12,11 @@
 . "$ROOT/test/servers/drivers.sh"
 # shellcheck source=test/servers/monitor.sh
 . "$ROOT/test/servers/monitor.sh"
+# shellcheck source=test/servers/openlineage.sh
+. "$ROOT/test/servers/openlineage.sh"
 
 # shellcheck disable=SC2034 # read by those that source this
-PEERS=(s3 kafka nginx drivers monitor)
+PEERS=(s3 kafka nginx drivers monitor openlineage)
 
 # start_peer installs and starts one in $WORK/PEER, or prints why that is not possible here and returns false. One that
 # was there before keeps its data.
