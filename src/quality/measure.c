@@ -10,12 +10,19 @@
 #include "access/htup_details.h"
 #include "catalog/batch.h"
 #include "catalog/check_result.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "compat.h"
 #include "lib/stringinfo.h"
 #include "load/load.h"
+#include "load/text_type.h"
+#include "miscadmin.h"
 #include "quality/condition.h"
 #include "quality/measure.h"
 #include "source/raw_map.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 #define COUNT "pg_catalog.count(*)"
@@ -104,16 +111,28 @@ etl_measure_prepare(EtlProbe *probe, const EtlTask *task, int64 run_id, bool rol
 }
 
 /* A query that is being built. */
-typedef struct Scan
+typedef struct CheckScan
 {
 	StringInfoData items;
 	StringInfoData joins;
 	const char *common; /* condition that all checks have, or NULL */
 	int n;				/* columns so far */
-} Scan;
+	bool has_tally;		/* counts may go into etl.tally */
+	StringInfoData letters;
+	StringInfoData arguments;
+} CheckScan;
+
+/* may_tally says whether the current user may call etl.tally. */
+static bool
+may_tally(void)
+{
+	Oid schema = get_namespace_oid("etl", true);
+
+	return OidIsValid(schema) && etl_compat_namespace_aclcheck(schema, GetUserId(), ACL_USAGE) == ACLCHECK_OK;
+}
 
 /* add_column adds a column. */
-static void pg_attribute_printf(2, 3) add_column(Scan *scan, const char *format, ...)
+static void pg_attribute_printf(2, 3) add_column(CheckScan *scan, const char *format, ...)
 {
 	appendStringInfoString(&scan->items, scan->n++ > 0 ? ",\n  " : "");
 	for (;;)
@@ -132,7 +151,7 @@ static void pg_attribute_printf(2, 3) add_column(Scan *scan, const char *format,
 
 /* filter returns the FILTER clause of an aggregate over the rows of a check that meet a condition (NULL: all). */
 static const char *
-filter(const Scan *scan, const EtlProbe *probe, const char *condition)
+filter(const CheckScan *scan, const EtlProbe *probe, const char *condition)
 {
 	const char *where = scan->common ? NULL : probe->where;
 
@@ -145,14 +164,87 @@ filter(const Scan *scan, const EtlProbe *probe, const char *condition)
 
 /* add_count adds the number of rows that meet a condition (NULL: all). */
 static void
-add_count(Scan *scan, const EtlProbe *probe, const char *condition)
+add_count(CheckScan *scan, const EtlProbe *probe, const char *condition)
 {
 	add_column(scan, COUNT "%s", filter(scan, probe, condition));
 }
 
+/* tallies says whether the counts of a check go into etl.tally: where FILTER is not needed. */
+static bool
+tallies(const CheckScan *scan, const EtlProbe *probe)
+{
+	return scan->has_tally && (scan->common != NULL || probe->where == NULL);
+}
+
+/* add_tally adds a count to etl.tally. */
+static void
+add_tally(CheckScan *scan, char letter, const char *arguments)
+{
+	appendStringInfoChar(&scan->letters, letter);
+	appendStringInfo(&scan->arguments, ", %s", arguments);
+}
+
+/* has_tally_range says whether etl.tally can compare values of a type. */
+static bool
+has_tally_range(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID || type == DATEOID || type == TIMESTAMPOID ||
+		   type == TIMESTAMPTZOID || type == NUMERICOID;
+}
+
+/* limit writes a limit as a constant of the column's type. */
+static char *
+limit(const char *value, Oid type)
+{
+	return psprintf("%s::%s", value ? quote_literal_cstr(value) : "NULL", etl_text_type(type, -1));
+}
+
+/* accepted writes the accepted values as a constant text[]. */
+static char *
+accepted(const EtlNames *values)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	for (int i = 0; i < values->n; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "ARRAY[", quote_literal_cstr(values->name[i]));
+	appendStringInfoString(&sql, "]::pg_catalog.text[]");
+	return sql.data;
+}
+
+/* add_fault_tally adds the rows at fault to etl.tally, by the column itself where it knows how. */
+static void
+add_fault_tally(CheckScan *scan, const EtlProbe *probe)
+{
+	const EtlTask *task = probe->task;
+	const EtlColumn *column = task->columns.n == 1 ? etl_relation_column(probe->target, task->columns.name[0]) : NULL;
+	const char *name = column ? quote_identifier(column->name) : NULL;
+
+	if (column && probe->type->kind == ETL_CHECK_RANGE && has_tally_range(column->type))
+		add_tally(
+			scan, 'r',
+			psprintf("%s, %s, %s", name, limit(task->min_value, column->type), limit(task->max_value, column->type)));
+	else if (column && probe->type->kind == ETL_CHECK_ACCEPTED_VALUES && column->type == TEXTOID &&
+			 get_collation_isdeterministic(column->collation))
+		add_tally(scan, 's', psprintf("%s, %s", name, accepted(&task->accepted_values)));
+	else
+		add_tally(scan, 'b', psprintf("(%s)", etl_condition_fault(task, probe->target, "")));
+}
+
+/* add_faults adds the rows and those at fault. */
+static void
+add_faults(CheckScan *scan, const EtlProbe *probe)
+{
+	add_count(scan, probe, NULL);
+	if (tallies(scan, probe))
+		add_fault_tally(scan, probe);
+	else
+		add_count(scan, probe, etl_condition_fault(probe->task, probe->target, ""));
+}
+
 /* add_freshness adds the newest value as text, whether it is finite, and its age. */
 static void
-add_freshness(Scan *scan, const EtlProbe *probe)
+add_freshness(CheckScan *scan, const EtlProbe *probe)
 {
 	char *newest = psprintf("pg_catalog.max(%s)%s::pg_catalog.timestamptz",
 							quote_identifier(probe->task->columns.name[0]), filter(scan, probe, NULL));
@@ -167,7 +259,7 @@ add_freshness(Scan *scan, const EtlProbe *probe)
 
 /* add_value adds the aggregate that the author wrote, which FILTER cannot be put into. */
 static void
-add_value(Scan *scan, const EtlProbe *probe)
+add_value(CheckScan *scan, const EtlProbe *probe)
 {
 	const char *expression = probe->task->expression ? probe->task->expression : COUNT;
 
@@ -180,7 +272,7 @@ add_value(Scan *scan, const EtlProbe *probe)
 
 /* add_relationship adds the rows and those that have no partner. */
 static void
-add_relationship(Scan *scan, const EtlProbe *probe, int number)
+add_relationship(CheckScan *scan, const EtlProbe *probe, int number)
 {
 	char *alias = psprintf("_etl_r%d", number);
 
@@ -191,17 +283,19 @@ add_relationship(Scan *scan, const EtlProbe *probe, int number)
 
 /* add_nulls adds the rows and the values of each column. */
 static void
-add_nulls(Scan *scan, const EtlProbe *probe)
+add_nulls(CheckScan *scan, const EtlProbe *probe)
 {
 	add_count(scan, probe, NULL);
-	for (int i = 0; i < probe->task->columns.n; i++)
+	for (int i = 0; i < probe->task->columns.n && tallies(scan, probe); i++)
+		add_tally(scan, 'n', quote_identifier(probe->task->columns.name[i]));
+	for (int i = 0; i < probe->task->columns.n && !tallies(scan, probe); i++)
 		add_column(scan, "pg_catalog.count(%s)%s", quote_identifier(probe->task->columns.name[i]),
 				   filter(scan, probe, NULL));
 }
 
 /* add_parts adds the rows and those of each part of a distribution. */
 static void
-add_parts(Scan *scan, const EtlProbe *probe)
+add_parts(CheckScan *scan, const EtlProbe *probe)
 {
 	const EtlColumn *column = etl_relation_column(probe->target, probe->task->columns.name[0]);
 
@@ -212,9 +306,10 @@ add_parts(Scan *scan, const EtlProbe *probe)
 
 /* add_probe adds the columns of a check. */
 static void
-add_probe(Scan *scan, EtlProbe *probe, int number)
+add_probe(CheckScan *scan, EtlProbe *probe, int number)
 {
 	int first = scan->n + 1;
+	int tally = scan->letters.len;
 
 	switch (probe->type->kind)
 	{
@@ -251,11 +346,13 @@ add_probe(Scan *scan, EtlProbe *probe, int number)
 		case ETL_CHECK_RANGE:
 		case ETL_CHECK_REGEX:
 		case ETL_CHECK_EXPRESSION:
-			add_count(scan, probe, NULL);
-			add_count(scan, probe, etl_condition_fault(probe->task, probe->target, ""));
+			add_faults(scan, probe);
 			break;
 	}
 	probe->first = first;
+	probe->tally = tally;
+	/* Until the column is known: whether there is one. */
+	probe->tally_column = scan->letters.len > tally ? 1 : 0;
 }
 
 /* common_where returns the condition that all checks have, or NULL. */
@@ -272,15 +369,21 @@ common_where(const EtlProbe *probe, int n)
 char *
 etl_measure_sql(EtlProbe *probe, int n)
 {
-	Scan scan = {.common = common_where(probe, n)};
+	CheckScan scan = {.common = common_where(probe, n), .has_tally = may_tally()};
 	StringInfoData sql;
 
 	initStringInfo(&scan.items);
 	initStringInfo(&scan.joins);
+	initStringInfo(&scan.letters);
+	initStringInfo(&scan.arguments);
 	for (int i = 0; i < n; i++)
 		add_probe(&scan, &probe[i], i);
 	if (scan.n == 0)
 		return NULL;
+	if (scan.letters.len > 0)
+		add_column(&scan, "etl.tally('%s'%s)", scan.letters.data, scan.arguments.data);
+	for (int i = 0; i < n; i++)
+		probe[i].tally_column = probe[i].tally_column > 0 ? scan.n : 0;
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT %s\nFROM %s%s", scan.items.data, probe[0].target->name, scan.joins.data);
 	if (scan.common)

@@ -40,6 +40,8 @@ typedef struct EtlProbe
 	EtlHistory history;	 /* what earlier runs measured */
 	EtlBuckets *buckets; /* distribution */
 	int first;			 /* its first column in the scan, from 1; 0: none */
+	int tally_column;	 /* column with the counts of etl.tally; 0: its counts are columns behind first */
+	int tally;			 /* place of its first count there, from 0 */
 	EtlMeasure measure;
 } EtlProbe;
 

@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "quality/measure.h"
 #include "quality/schema_check.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -75,6 +76,26 @@ row_double(int column, double *value)
 	return !isnull;
 }
 
+/* count_of reads the count of a check with a number, from 0, behind the number of its rows. */
+static int64
+count_of(const EtlProbe *probe, int number)
+{
+	ArrayType *counts;
+	bool isnull;
+	Datum value;
+
+	if (probe->tally_column == 0)
+		return row_int64(probe->first + 1 + number);
+	value = row_datum(probe->tally_column, &isnull);
+	/* Without any row there is no array. */
+	if (isnull)
+		return 0;
+	counts = DatumGetArrayTypeP(value);
+	if (ArrayGetNItems(ARR_NDIM(counts), ARR_DIMS(counts)) <= probe->tally + number)
+		elog(ERROR, "etl.tally has not counted everything");
+	return ((int64 *) ARR_DATA_PTR(counts))[probe->tally + number];
+}
+
 /* read_freshness reads newest, whether it is finite, and its age. */
 static void
 read_freshness(EtlProbe *probe)
@@ -100,7 +121,7 @@ read_nulls(EtlProbe *probe)
 	measure->affected = -1;
 	for (int i = 0; i < probe->task->columns.n; i++)
 	{
-		int64 nulls = measure->rows - row_int64(probe->first + 1 + i);
+		int64 nulls = measure->rows - count_of(probe, i);
 
 		if (nulls > measure->affected)
 		{
@@ -154,7 +175,7 @@ read_scan(EtlProbe *probe)
 	else if (probe->type->kind == ETL_CHECK_DISTRIBUTION)
 		read_parts(probe);
 	else if (probe->type->is_by_row)
-		measure->affected = row_int64(probe->first + 1);
+		measure->affected = count_of(probe, 0);
 }
 
 /* read_own reads the result of a query of its own. */
