@@ -77,6 +77,25 @@ SELECT etl.wait_for_run(etl.run_pipeline('boxes', wait => false));
 SELECT check_name, state, measured, baseline FROM etl.check_result WHERE check_name IN ('vary', 'light') ORDER BY check_result_id;
 SELECT etl.drop_pipeline('boxes');
 
+-- What checks count with, serial and parallel, and what it refuses.
+CREATE TABLE many AS SELECT CASE WHEN n % 10 > 0 THEN n END AS i, (n % 7)::numeric / 2 AS m, ('v' || n % 5) AS v, n % 3 = 0 AS b, '2026-01-01'::date + n % 100 AS d
+  FROM generate_series(1, 30000) AS n;
+SELECT etl.tally('[["n", 0], ["r", 0, "10", "29990"], ["r", 1, null, "2"], ["r", 1, "1", null], ["s", 2, ["v1", "v2"]], ["b", 3], ["r", 4, "2026-01-10", "2026-04-01"]]', i, m, v, b, d) AS counts,
+       ARRAY[count(i), count(*) FILTER (WHERE i < 10 OR i > 29990), count(*) FILTER (WHERE m > 2), count(*) FILTER (WHERE m < 1), count(*) FILTER (WHERE v NOT IN ('v1', 'v2')),
+             count(*) FILTER (WHERE b), count(*) FILTER (WHERE d < '2026-01-10' OR d > '2026-04-01')] AS expected FROM many \gset
+SELECT :'counts' = :'expected' AS same;
+SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;
+EXPLAIN (COSTS off) SELECT etl.tally('[["n", 0]]', i) FROM many;
+SELECT etl.tally('[["n", 0], ["r", 0, "10", "29990"], ["r", 1, null, "2"], ["r", 1, "1", null], ["s", 2, ["v1", "v2"]], ["b", 3], ["r", 4, "2026-01-10", "2026-04-01"]]', i, m, v, b, d)::text = :'expected' AS same FROM many;
+RESET parallel_setup_cost; RESET parallel_tuple_cost; RESET min_parallel_table_scan_size;
+SELECT etl.tally('[["n", 0]]', i) FROM many WHERE false;
+SELECT etl.tally('[["x", 0]]', i) FROM many;
+SELECT etl.tally('[["n"]]', i) FROM many;
+SELECT etl.tally('[["n", 1]]', i) FROM many;
+SELECT etl.tally('[["b", 0]]', i) FROM many;
+SELECT etl.tally('[["s", 0]]', v) FROM many;
+SELECT etl.tally('[1]', v) FROM many;
+
 -- By hand.
 ALTER TABLE book RENAME COLUMN mood TO temper;
 SELECT check_name, state, measured, message FROM etl.run_checks('book') WHERE check_name IN ('moods', 'states', 'key', 'variance') ORDER BY 1;

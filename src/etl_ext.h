@@ -114,10 +114,10 @@ typedef struct EtlTask
 	int min_history; /* 0: not given */
 	bool same_weekday;
 	int64 min_change;
-	char *action;	/* NULL or warn, fail, quarantine, gate */
-	char *stage; /* NULL or source, raw, before_commit, after_commit */
-	char *scope;	/* NULL or table, run */
-	int samples;	/* -1: not given, 5 */
+	char *action; /* NULL or warn, fail, quarantine, gate */
+	char *stage;  /* NULL or source, raw, before_commit, after_commit */
+	char *scope;  /* NULL or table, run */
+	int samples;  /* -1: not given, 5 */
 
 	/* all */
 	EtlNames depends_on; /* name == NULL: everything is inferred */

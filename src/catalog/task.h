@@ -42,7 +42,7 @@ extern void etl_task_replace_edges(int64 pipeline_id, const EtlTaskList *tasks, 
 	"r.check_type, r.expression, r.warn, "                                                                             \
 	"r.accepted_values, r.min_value, r.max_value, r.pattern, r.reference, r.reference_columns, r.source_filter, "      \
 	"r.expected, coalesce(r.history, 0) AS history, coalesce(r.min_history, 0) AS min_history, "                       \
-	"coalesce(r.same_weekday, false) AS same_weekday, coalesce(r.min_change, 0) AS min_change, r.action, r.stage, " \
+	"coalesce(r.same_weekday, false) AS same_weekday, coalesce(r.min_change, 0) AS min_change, r.action, r.stage, "    \
 	"r.scope, coalesce(r.samples, -1) AS samples, "                                                                    \
 	"r.fail, r.gate, r.depends_on, r.retry_delays, r.retry_on, coalesce(r.on_failure, 'fail') AS on_failure, "         \
 	"r.timeout, coalesce(r.trigger_rule, 'all_success') AS "                                                           \

@@ -70,7 +70,8 @@ bool
 etl_fresh_may(const EtlDelta *delta, const EtlIncrement *increment)
 {
 	return increment->kind == ETL_INCREMENT_ROWS && increment->n_new == 1 && delta->gone == NULL &&
-		   !delta->knows_late && !delta->images_are_needed && delta->attempt->screens == NIL && etl_fresh_fits(delta->plan);
+		   !delta->knows_late && !delta->images_are_needed && delta->attempt->screens == NIL &&
+		   etl_fresh_fits(delta->plan);
 }
 
 /* lowest_key returns the lowest key of the new batches as a literal, or NULL. */

@@ -22,6 +22,7 @@
 #include "source/raw_map.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -118,8 +119,9 @@ typedef struct CheckScan
 	const char *common; /* condition that all checks have, or NULL */
 	int n;				/* columns so far */
 	bool has_tally;		/* counts may go into etl.tally */
-	StringInfoData letters;
-	StringInfoData arguments;
+	StringInfoData program;
+	List *arguments; /* char * */
+	int n_tally;
 } CheckScan;
 
 /* may_tally says whether the current user may call etl.tally. */
@@ -176,12 +178,25 @@ tallies(const CheckScan *scan, const EtlProbe *probe)
 	return scan->has_tally && (scan->common != NULL || probe->where == NULL);
 }
 
-/* add_tally adds a count to etl.tally. */
-static void
-add_tally(CheckScan *scan, char letter, const char *arguments)
+/* argument returns the number of an argument of etl.tally, which is added when it is new. */
+static int
+argument(CheckScan *scan, const char *text)
 {
-	appendStringInfoChar(&scan->letters, letter);
-	appendStringInfo(&scan->arguments, ", %s", arguments);
+	ListCell *cell;
+
+	foreach (cell, scan->arguments)
+		if (strcmp(lfirst(cell), text) == 0)
+			return foreach_current_index(cell);
+	scan->arguments = lappend(scan->arguments, pstrdup(text));
+	return list_length(scan->arguments) - 1;
+}
+
+/* add_tally adds a count of an argument to the program of etl.tally; rest: what stands behind it. */
+static void
+add_tally(CheckScan *scan, char letter, const char *text, const char *rest)
+{
+	appendStringInfo(&scan->program, "%s[\"%c\", %d%s]", scan->n_tally++ > 0 ? ", " : "[", letter, argument(scan, text),
+					 rest);
 }
 
 /* has_tally_range says whether etl.tally can compare values of a type. */
@@ -192,24 +207,27 @@ has_tally_range(Oid type)
 		   type == TIMESTAMPTZOID || type == NUMERICOID;
 }
 
-/* limit writes a limit as a constant of the column's type. */
-static char *
-limit(const char *value, Oid type)
+/* append_limit appends a limit as JSON. */
+static void
+append_limit(StringInfo rest, const char *value)
 {
-	return psprintf("%s::%s", value ? quote_literal_cstr(value) : "NULL", etl_text_type(type, -1));
+	appendStringInfoString(rest, ", ");
+	if (value)
+		escape_json(rest, value);
+	else
+		appendStringInfoString(rest, "null");
 }
 
-/* accepted writes the accepted values as a constant text[]. */
-static char *
-accepted(const EtlNames *values)
+/* append_values appends the accepted values as JSON. */
+static void
+append_values(StringInfo rest, const EtlNames *values)
 {
-	StringInfoData sql;
-
-	initStringInfo(&sql);
 	for (int i = 0; i < values->n; i++)
-		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "ARRAY[", quote_literal_cstr(values->name[i]));
-	appendStringInfoString(&sql, "]::pg_catalog.text[]");
-	return sql.data;
+	{
+		appendStringInfoString(rest, i > 0 ? ", " : ", [");
+		escape_json(rest, values->name[i]);
+	}
+	appendStringInfoChar(rest, ']');
 }
 
 /* add_fault_tally adds the rows at fault to etl.tally, by the column itself where it knows how. */
@@ -218,17 +236,23 @@ add_fault_tally(CheckScan *scan, const EtlProbe *probe)
 {
 	const EtlTask *task = probe->task;
 	const EtlColumn *column = task->columns.n == 1 ? etl_relation_column(probe->target, task->columns.name[0]) : NULL;
-	const char *name = column ? quote_identifier(column->name) : NULL;
+	StringInfoData rest;
 
+	initStringInfo(&rest);
 	if (column && probe->type->kind == ETL_CHECK_RANGE && has_tally_range(column->type))
-		add_tally(
-			scan, 'r',
-			psprintf("%s, %s, %s", name, limit(task->min_value, column->type), limit(task->max_value, column->type)));
+	{
+		append_limit(&rest, task->min_value);
+		append_limit(&rest, task->max_value);
+		add_tally(scan, 'r', quote_identifier(column->name), rest.data);
+	}
 	else if (column && probe->type->kind == ETL_CHECK_ACCEPTED_VALUES && column->type == TEXTOID &&
 			 get_collation_isdeterministic(column->collation))
-		add_tally(scan, 's', psprintf("%s, %s", name, accepted(&task->accepted_values)));
+	{
+		append_values(&rest, &task->accepted_values);
+		add_tally(scan, 's', quote_identifier(column->name), rest.data);
+	}
 	else
-		add_tally(scan, 'b', psprintf("(%s)", etl_condition_fault(task, probe->target, "")));
+		add_tally(scan, 'b', psprintf("(%s)", etl_condition_fault(task, probe->target, "")), "");
 }
 
 /* add_faults adds the rows and those at fault. */
@@ -287,7 +311,7 @@ add_nulls(CheckScan *scan, const EtlProbe *probe)
 {
 	add_count(scan, probe, NULL);
 	for (int i = 0; i < probe->task->columns.n && tallies(scan, probe); i++)
-		add_tally(scan, 'n', quote_identifier(probe->task->columns.name[i]));
+		add_tally(scan, 'n', quote_identifier(probe->task->columns.name[i]), "");
 	for (int i = 0; i < probe->task->columns.n && !tallies(scan, probe); i++)
 		add_column(scan, "pg_catalog.count(%s)%s", quote_identifier(probe->task->columns.name[i]),
 				   filter(scan, probe, NULL));
@@ -309,7 +333,7 @@ static void
 add_probe(CheckScan *scan, EtlProbe *probe, int number)
 {
 	int first = scan->n + 1;
-	int tally = scan->letters.len;
+	int tally = scan->n_tally;
 
 	switch (probe->type->kind)
 	{
@@ -352,7 +376,21 @@ add_probe(CheckScan *scan, EtlProbe *probe, int number)
 	probe->first = first;
 	probe->tally = tally;
 	/* Until the column is known: whether there is one. */
-	probe->tally_column = scan->letters.len > tally ? 1 : 0;
+	probe->tally_column = scan->n_tally > tally ? 1 : 0;
+}
+
+/* add_tally_column adds what etl.tally counts. */
+static void
+add_tally_column(CheckScan *scan)
+{
+	StringInfoData arguments;
+	ListCell *cell;
+
+	initStringInfo(&arguments);
+	foreach (cell, scan->arguments)
+		appendStringInfo(&arguments, ", %s", (char *) lfirst(cell));
+	add_column(scan, "etl.tally(%s::pg_catalog.jsonb%s)", quote_literal_cstr(psprintf("%s]", scan->program.data)),
+			   arguments.data);
 }
 
 /* common_where returns the condition that all checks have, or NULL. */
@@ -374,14 +412,13 @@ etl_measure_sql(EtlProbe *probe, int n)
 
 	initStringInfo(&scan.items);
 	initStringInfo(&scan.joins);
-	initStringInfo(&scan.letters);
-	initStringInfo(&scan.arguments);
+	initStringInfo(&scan.program);
 	for (int i = 0; i < n; i++)
 		add_probe(&scan, &probe[i], i);
 	if (scan.n == 0)
 		return NULL;
-	if (scan.letters.len > 0)
-		add_column(&scan, "etl.tally('%s'%s)", scan.letters.data, scan.arguments.data);
+	if (scan.n_tally > 0)
+		add_tally_column(&scan);
 	for (int i = 0; i < n; i++)
 		probe[i].tally_column = probe[i].tally_column > 0 ? scan.n : 0;
 	initStringInfo(&sql);

@@ -3,15 +3,15 @@
  *		The aggregate etl.tally: several counts of rows at fault in one step per row.
  *
  * A check costs little more than looking at its column, so that ten checks of a table cost about as much as counting its
- * columns. The program has a letter for each count; each takes its arguments from those that follow:
+ * columns. The program is a constant, read in the first row: an array with an element for each count,
  *
- *		n	any value					counts those that are not NULL
- *		b	boolean						counts true
- *		r	value, low, high			counts values outside; NULL low or high: no limit; NULL value: not counted
- *		s	text, text[]				counts values that are not in the list; NULL: not counted
+ *		["n", i]						counts values that are not NULL
+ *		["b", i]						counts true, of a boolean
+ *		["r", i, low, high]				counts values outside; limits are text or null (none)
+ *		["s", i, [value, ...]]			counts texts that are not in the list
  *
- * r takes smallint, integer, bigint, date, timestamp, timestamptz and numeric. s compares bytes, as a deterministic
- * collation does. All but values are constants: they are read in the first row.
+ * where i says which of the other arguments it looks at, from 0. NULL is not counted. r takes smallint, integer, bigint,
+ * date, timestamp, timestamptz and numeric. s compares bytes, as a deterministic collation does.
  */
 #include "postgres.h"
 
@@ -19,11 +19,11 @@
 #include "fmgr.h"
 #include "libpq/pqformat.h"
 #include "utils/array.h"
+#include "utils/lsyscache.h"
+#include "utils/jsonb.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
-
-#define MAX_COUNTS 512
 
 PG_FUNCTION_INFO_V1(etl_tally_step);
 PG_FUNCTION_INFO_V1(etl_tally_combine);
@@ -76,57 +76,100 @@ integer_of(Datum value, Oid type)
 	}
 }
 
-/* read_limits reads the arguments of r. */
+/* refuse raises an error about a program. */
 static void
-read_limits(FunctionCallInfo fcinfo, Item *item)
+pg_attribute_noreturn() refuse(const char *why)
 {
-	int at = item->argument;
-
-	item->has_low = !PG_ARGISNULL(at + 1);
-	item->has_high = !PG_ARGISNULL(at + 2);
-	if (item->type == NUMERICOID)
-	{
-		item->low_datum = item->has_low ? PointerGetDatum(PG_GETARG_NUMERIC_COPY(at + 1)) : (Datum) 0;
-		item->high_datum = item->has_high ? PointerGetDatum(PG_GETARG_NUMERIC_COPY(at + 2)) : (Datum) 0;
-		return;
-	}
-	item->low = item->has_low ? integer_of(PG_GETARG_DATUM(at + 1), item->type) : PG_INT64_MIN;
-	item->high = item->has_high ? integer_of(PG_GETARG_DATUM(at + 2), item->type) : PG_INT64_MAX;
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("etl.tally has a wrong program"),
+					errdetail("%s", why), errhint("Checks call this function; nobody else needs to.")));
 }
 
-/* read_values reads the arguments of s. */
-static void
-read_values(FunctionCallInfo fcinfo, Item *item)
+/* element returns an element of an array; false: there is none, or it is null. */
+static bool
+element(JsonbContainer *array, int i, JsonbValue *value)
 {
-	Datum *element;
+	JsonbValue *found = getIthJsonbValueFromContainer(array, i);
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P_COPY(item->argument + 1), TEXTOID, -1, false, TYPALIGN_INT, &element, NULL,
-					  &item->n_values);
+	if (found == NULL || found->type == jbvNull)
+		return false;
+	*value = *found;
+	return true;
+}
+
+/* string_at returns an element that is a string; NULL: there is none. */
+static char *
+string_at(JsonbContainer *array, int i)
+{
+	JsonbValue value;
+
+	if (!element(array, i, &value))
+		return NULL;
+	if (value.type != jbvString)
+		refuse("An element is no text.");
+	return pnstrdup(value.val.string.val, value.val.string.len);
+}
+
+/* read_limit reads a limit of r; false: there is none. */
+static bool
+read_limit(JsonbContainer *array, int i, const Item *item, int64 *integer, Datum *datum)
+{
+	char *text = string_at(array, i);
+	Oid input;
+	Oid parameter;
+	Datum value;
+
+	if (text == NULL)
+		return false;
+	getTypeInputInfo(item->type, &input, &parameter);
+	value = OidInputFunctionCall(input, text, parameter, -1);
+	if (item->type == NUMERICOID)
+		*datum = value;
+	else
+		*integer = integer_of(value, item->type);
+	return true;
+}
+
+/* read_values reads the list of s. */
+static void
+read_values(JsonbContainer *array, Item *item)
+{
+	JsonbValue list;
+
+	if (!element(array, 2, &list) || list.type != jbvBinary)
+		refuse("s has no list of values.");
+	item->n_values = JsonContainerSize(list.val.binary.data);
 	item->value = palloc(sizeof(text *) * Max(item->n_values, 1));
 	for (int i = 0; i < item->n_values; i++)
-		item->value[i] = DatumGetTextPP(element[i]);
+		item->value[i] = cstring_to_text(string_at(list.val.binary.data, i));
 }
 
-/* read_item reads one count; returns the argument behind its own. */
-static int
-read_item(FunctionCallInfo fcinfo, Item *item, char letter, int argument)
+/* read_item reads one count. */
+static void
+read_item(FunctionCallInfo fcinfo, JsonbContainer *array, Item *item)
 {
-	int takes = letter == 'r' ? 3 : letter == 's' ? 2 : 1;
+	char *letter = string_at(array, 0);
+	JsonbValue argument;
 
-	if (strchr("nbrs", letter) == NULL || argument + takes > PG_NARGS())
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("etl.tally has a wrong program"),
-						errdetail("A letter is none of n, b, r and s, or has too few arguments."),
-						errhint("Checks call this function; nobody else needs to.")));
-	item->letter = letter;
-	item->argument = argument;
-	item->type = get_fn_expr_argtype(fcinfo->flinfo, argument);
-	if ((letter == 'b' && item->type != BOOLOID) || (letter == 's' && item->type != TEXTOID))
-		elog(ERROR, "argument %d of etl.tally has type %u", argument, item->type);
-	if (letter == 'r')
-		read_limits(fcinfo, item);
-	else if (letter == 's')
-		read_values(fcinfo, item);
-	return argument + takes;
+	if (letter == NULL || strlen(letter) != 1 || strchr("nbrs", letter[0]) == NULL)
+		refuse("A letter is none of n, b, r and s.");
+	if (!element(array, 1, &argument) || argument.type != jbvNumeric)
+		refuse("A count has no argument.");
+	item->letter = letter[0];
+	item->argument = 2 + DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(argument.val.numeric)));
+	if (item->argument < 2 || item->argument >= PG_NARGS())
+		refuse("A count looks at an argument that there is not.");
+	item->type = get_fn_expr_argtype(fcinfo->flinfo, item->argument);
+	if ((item->letter == 'b' && item->type != BOOLOID) || (item->letter == 's' && item->type != TEXTOID))
+		refuse("An argument has the wrong type.");
+	item->low = PG_INT64_MIN;
+	item->high = PG_INT64_MAX;
+	if (item->letter == 'r')
+	{
+		item->has_low = read_limit(array, 2, item, &item->low, &item->low_datum);
+		item->has_high = read_limit(array, 3, item, &item->high, &item->high_datum);
+	}
+	else if (item->letter == 's')
+		read_values(array, item);
 }
 
 /* read_program reads the program in the first row that a process sees. */
@@ -134,15 +177,18 @@ static Program *
 read_program(FunctionCallInfo fcinfo)
 {
 	MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	char *letters = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	int n = strlen(letters);
+	Jsonb *source = PG_GETARG_JSONB_P_COPY(1);
+	int n = JB_ROOT_IS_ARRAY(source) ? JB_ROOT_COUNT(source) : 0;
 	Program *program = palloc0(offsetof(Program, item) + sizeof(Item) * Max(n, 1));
-	int argument = 2;
 
-	if (n > MAX_COUNTS)
-		elog(ERROR, "etl.tally counts at most %d things", MAX_COUNTS);
 	for (int i = 0; i < n; i++)
-		argument = read_item(fcinfo, &program->item[i], letters[i], argument);
+	{
+		JsonbValue *item = getIthJsonbValueFromContainer(&source->root, i);
+
+		if (item->type != jbvBinary)
+			refuse("An element is no array.");
+		read_item(fcinfo, item->val.binary.data, &program->item[i]);
+	}
 	program->n = n;
 	fcinfo->flinfo->fn_extra = program;
 	MemoryContextSwitchTo(old);
@@ -192,7 +238,7 @@ new_state(FunctionCallInfo fcinfo, int n)
 	return tally;
 }
 
-/* etl.tally_step(internal, text, VARIADIC "any") RETURNS internal */
+/* etl.tally_step(internal, jsonb, VARIADIC "any") RETURNS internal */
 Datum
 etl_tally_step(PG_FUNCTION_ARGS)
 {
