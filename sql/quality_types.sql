@@ -47,7 +47,7 @@ SELECT etl.add_check('shelf', 'isbn_unique', 'book', 'unique', columns => '{isbn
 SELECT etl.run_pipeline('shelf', wait => false) AS run \gset
 SELECT etl.wait_for_run(:run);
 SELECT check_name, state, measured, unit, baseline, message FROM etl.check_result WHERE run_id = :run AND check_type <> 'freshness' ORDER BY 1;
-SELECT check_name, samples FROM etl.check_result WHERE run_id = :run AND samples IS NOT NULL ORDER BY 1;
+SELECT check_name, s.n, key, row_values, rows, raw FROM etl.check_result JOIN etl.check_sample AS s USING (check_result_id) WHERE run_id = :run ORDER BY 1, 2;
 SELECT check_name, details FROM etl.check_result WHERE run_id = :run AND check_type IN ('schema', 'distribution') ORDER BY 1;
 SELECT count(*) AS attempts, count(DISTINCT worker_pid) AS workers FROM etl.task_run WHERE run_id = :run;
 SELECT r.state, count(*) FROM etl.run AS r JOIN etl.task_run AS t USING (run_id) WHERE run_id = :run GROUP BY 1;

@@ -46,6 +46,11 @@ CREATE POLICY quarantine_member ON etl.quarantine FOR SELECT
 ALTER TABLE etl.check_result ENABLE ROW LEVEL SECURITY;
 CREATE POLICY check_result_member ON etl.check_result FOR SELECT
   USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = check_result.pipeline_id));
+ALTER TABLE etl.check_sample ENABLE ROW LEVEL SECURITY;
+CREATE POLICY check_sample_member ON etl.check_sample FOR SELECT
+  USING (EXISTS (SELECT FROM etl.pipeline AS p WHERE p.pipeline_id = check_sample.pipeline_id
+                 AND (pg_has_role(current_user, p.owner, 'USAGE')
+                      OR p.pipeline_id = ANY ((SELECT etl.granted_pipelines('admin'))::bigint[]))));
 ALTER TABLE etl.batch ENABLE ROW LEVEL SECURITY;
 CREATE POLICY batch_member ON etl.batch FOR SELECT
   USING (EXISTS (SELECT FROM etl.task AS t WHERE t.task_id = batch.task_id));

@@ -72,10 +72,10 @@ evaluate_batch(Batch *batch)
 
 /* put_result writes a result as a row. */
 static void
-put_result(ReturnSetInfo *set, const char *pipeline, const EtlCheckResult *result)
+put_result(ReturnSetInfo *set, const EtlPipeline *pipeline, const EtlCheckResult *result)
 {
 	const char *text[] = {
-		pipeline,		  result->check_name, result->check_type, etl_check_result_state(result->state),
+		pipeline->name,	  result->check_name, result->check_type, etl_check_result_state(result->state),
 		result->measured, result->unit,		  result->baseline,	  result->warn,
 		result->fail,	  result->message};
 	Datum value[11];
@@ -92,7 +92,8 @@ put_result(ReturnSetInfo *set, const char *pipeline, const EtlCheckResult *resul
 		else
 			value[i] = CStringGetTextDatum(text[i]);
 	}
-	isnull[10] = result->samples == NULL;
+	/* They are rows of the target. */
+	isnull[10] = result->samples == NULL || !etl_access_may(GetUserId(), pipeline, ETL_LEVEL_ADMIN);
 	value[10] = JsonbPGetDatum(result->samples);
 	tuplestore_putvalues(set->setResult, set->setDesc, value, isnull);
 }
@@ -183,7 +184,7 @@ etl_run_checks(PG_FUNCTION_ARGS)
 			etl_check_result_insert(all.result[i]);
 		for (int j = 0; j < names.n; j++)
 			if (pipeline[j] != NULL && pipeline[j]->pipeline_id == all.task[i]->pipeline_id)
-				put_result((ReturnSetInfo *) fcinfo->resultinfo, pipeline[j]->name, all.result[i]);
+				put_result((ReturnSetInfo *) fcinfo->resultinfo, pipeline[j], all.result[i]);
 	}
 	return (Datum) 0;
 }

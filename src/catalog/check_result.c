@@ -26,22 +26,41 @@ etl_check_result_begun(const EtlCheckResult *result)
 	return result->check_name != NULL;
 }
 
+/* insert_samples stores the rows of a result. */
+static void
+insert_samples(int64 check_result_id, const EtlCheckResult *result)
+{
+	static EtlStatement statement = {
+		.sql = "INSERT INTO etl.check_sample (check_result_id, n, pipeline_id, key, row_values, rows, raw)"
+			   " SELECT $1, s.n, $2, s.o->'key', s.o->'values', (s.o->>'rows')::bigint, nullif(s.o->'raw', 'null')"
+			   " FROM jsonb_array_elements($3) WITH ORDINALITY AS s (o, n)",
+		.nargs = 3,
+		.argtype = {INT8OID, INT8OID, JSONBOID},
+	};
+	Datum value[3] = {Int64GetDatum(check_result_id), Int64GetDatum(result->pipeline_id),
+					  JsonbPGetDatum(result->samples)};
+
+	(void) etl_catalog_call(&statement, value, NULL, SPI_OK_INSERT);
+}
+
 /* etl_check_result_insert records a result. */
 void
 etl_check_result_insert(const EtlCheckResult *result)
 {
 	static EtlStatement statement = {
 		.sql = "INSERT INTO etl.check_result (pipeline_id, task_id, run_id, task_run_id, check_name, check_type,"
-			   " target, state, measured, baseline, unit, warn, fail, message, details, samples, checked_at)"
-			   " VALUES ($1, $2, $3, $4, $5,"
-			   " $6, $7, $8, $9::numeric, $10::numeric, $11, $12, $13, $14, $15, $16,"
-			   " clock_timestamp())",
-		.nargs = 16,
+			   " target, state, measured, baseline, unit, warn, fail, message, details, checked_at)"
+			   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::numeric, $10::numeric, $11, $12, $13, $14, $15,"
+			   " clock_timestamp()) RETURNING check_result_id",
+		.nargs = 15,
 		.argtype = {INT8OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-					TEXTOID, TEXTOID, TEXTOID, JSONBOID, JSONBOID},
+					TEXTOID, TEXTOID, TEXTOID, JSONBOID},
 	};
-	Datum value[16];
-	char null[17] = "                ";
+	Datum value[15];
+	char null[16] = "               ";
+	EtlScope scope;
+	EtlRow row;
+	int64 check_result_id;
 
 	value[0] = Int64GetDatum(result->pipeline_id);
 	value[1] = Int64GetDatum(result->task_id);
@@ -60,8 +79,13 @@ etl_check_result_insert(const EtlCheckResult *result)
 	value[12] = etl_arg_text(result->fail, &null[12]);
 	value[13] = CStringGetTextDatum(result->message ? result->message : "");
 	value[14] = etl_arg_pointer(result->details, &null[14]);
-	value[15] = etl_arg_pointer(result->samples, &null[15]);
-	(void) etl_catalog_call(&statement, value, null, SPI_OK_INSERT);
+	etl_catalog_begin(&scope);
+	(void) etl_catalog_exec(&statement, value, null, SPI_OK_INSERT_RETURNING);
+	row = etl_catalog_row(&scope, 0);
+	check_result_id = etl_row_int64(&row, "check_result_id");
+	etl_catalog_end(&scope);
+	if (result->samples != NULL)
+		insert_samples(check_result_id, result);
 }
 
 /*

@@ -40,7 +40,7 @@ typedef struct EtlCheckResult
 	const char *fail;
 	const char *message; /* in words */
 	Jsonb *details;		 /* or NULL; see etl.check_result.details */
-	Jsonb *samples;		 /* or NULL; see etl.check_result.samples */
+	Jsonb *samples;		 /* [{"key", "values", "rows", "raw"}], or NULL; see etl.check_sample */
 	const char *sql;	 /* the statement that measured it */
 } EtlCheckResult;
 
