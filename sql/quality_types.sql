@@ -77,6 +77,22 @@ SELECT etl.wait_for_run(etl.run_pipeline('boxes', wait => false));
 SELECT check_name, state, measured, baseline FROM etl.check_result WHERE check_name IN ('vary', 'light') ORDER BY check_result_id;
 SELECT etl.drop_pipeline('boxes');
 
+-- Whoever may read no more than the column that is checked gets no samples, but a result; also without USAGE on schema etl.
+CREATE ROLE shelf_reader LOGIN;
+GRANT USAGE ON SCHEMA shelf TO shelf_reader;
+GRANT SELECT (price) ON book TO shelf_reader;
+SELECT etl.create_pipeline('reader', owner => 'shelf_reader') > 0 AND
+       etl.add_check('reader', 'price', 'book', 'range', columns => '{price}', min_value => '0', warn => '0') > 0 AND
+       etl.add_check('reader', 'nulls', 'book', 'null_pct', columns => '{price}', warn => '0%') > 0 AS added;
+REVOKE USAGE ON SCHEMA etl FROM PUBLIC;
+SELECT check_name, state, measured, samples FROM etl.run_checks('book', 'reader') ORDER BY 1;
+SELECT count(*) FILTER (WHERE l LIKE '%tally%') AS tallies FROM etl.explain_task('reader', 'price') AS l;
+GRANT USAGE ON SCHEMA etl TO PUBLIC;
+SELECT check_name, state, measured, samples FROM etl.run_checks('book', 'reader') ORDER BY 1;
+SELECT etl.drop_pipeline('reader');
+DROP OWNED BY shelf_reader;
+DROP ROLE shelf_reader;
+
 -- What checks count with, serial and parallel, and what it refuses.
 CREATE TABLE many AS SELECT CASE WHEN n % 10 > 0 THEN n END AS i, (n % 7)::numeric / 2 AS m, ('v' || n % 5) AS v, n % 3 = 0 AS b, '2026-01-01'::date + n % 100 AS d
   FROM generate_series(1, 30000) AS n;

@@ -63,6 +63,35 @@ typedef struct Together
 	MemoryContext context; /* of the results */
 } Together;
 
+/* Rows at fault that are looked for. */
+typedef struct Samples
+{
+	const EtlProbe *probe;
+	EtlCheckResult *result;
+} Samples;
+
+/* find_samples is for etl_bisect_catch. */
+static void
+find_samples(void *arg)
+{
+	Samples *samples = arg;
+
+	samples->result->samples = etl_sample_rows(samples->probe, samples->result->run_id);
+}
+
+/*
+ * add_samples adds rows at fault to a result. Who may read the columns of the check need not be able to read the key, or
+ * the raw table: then there are none, and the result stands.
+ */
+static void
+add_samples(const EtlProbe *probe, EtlCheckResult *result)
+{
+	Samples samples = {probe, result};
+
+	if (etl_bisect_catch(find_samples, &samples) != NULL)
+		result->samples = NULL;
+}
+
 /* evaluate_group measures by one scan and judges each; the author's search_path is the same for all. */
 static void
 evaluate_group(void *arg)
@@ -87,7 +116,7 @@ evaluate_group(void *arg)
 		result->sql = own ? own : sql;
 		etl_check_judge(&probe[i], result);
 		if (result->state == ETL_CHECK_WARN || result->state == ETL_CHECK_FAIL)
-			result->samples = etl_sample_rows(&probe[i], result->run_id);
+			add_samples(&probe[i], result);
 	}
 	AtEOXact_GUC(true, path);
 	MemoryContextSwitchTo(caller);

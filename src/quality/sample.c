@@ -10,12 +10,14 @@
 #include "dag/statement.h"
 #include "lib/stringinfo.h"
 #include "load/compile.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "optimizer/optimizer.h"
 #include "quality/condition.h"
 #include "quality/sample.h"
 #include "source/raw_map.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/rel.h"
@@ -126,7 +128,8 @@ raw_input(const EtlTask *writer, const EtlNames *key, int64 run_id, char **batch
 		Oid relation = etl_relation_find(writer->reads.name[i]);
 
 		if (!OidIsValid(relation) || !etl_compile_is_raw(relation) ||
-			!has_all(etl_relation_describe(relation, NULL), key))
+			!has_all(etl_relation_describe(relation, NULL), key) ||
+			pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 			continue;
 		*batches = etl_batch_of_run(writer->reads.name[i], run_id);
 		return writer->reads.name[i];
