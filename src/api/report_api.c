@@ -42,21 +42,21 @@ etl_graph(PG_FUNCTION_ARGS)
 	EtlModelScope scope;
 	EtlModel *model;
 	StringInfoData out;
-	Datum run_id;
+	Datum value;
+	int64 run_id;
+	bool has_run;
 	bool dot = format != NULL && strcmp(format, "dot") == 0;
 
 	if (format != NULL && !dot && strcmp(format, "mermaid") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown format \"%s\"", format),
 				 errdetail("A graph is written for Mermaid or for Graphviz."), errhint("Use 'mermaid' or 'dot'.")));
-	if (!etl_args_find(fcinfo, "run_id", &run_id))
-		run_id = Int64GetDatum(0);
-	else if (DatumGetInt64(run_id) <= 0)
-		run_id = Int64GetDatum(-1);
+	has_run = etl_args_find(fcinfo, "run_id", &value);
+	run_id = has_run ? DatumGetInt64(value) : 0;
 	initStringInfo(&out);
 	etl_model_begin(&scope);
 	model = etl_model_pipeline(pipeline);
-	etl_model_run(model, DatumGetInt64(run_id));
+	etl_model_run(model, has_run ? &run_id : NULL);
 	if (dot)
 		etl_diagram_dot(&out, model);
 	else

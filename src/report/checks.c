@@ -184,16 +184,6 @@ draw_check(StringInfo out, const EtlRow *row, const Point *point, int n)
 	appendStringInfo(out, "<p class=\"small\"><strong>");
 	etl_html_text(out, words_for_value(point[n - 1].value, scale));
 	appendStringInfoString(out, "</strong>");
-	if (warn != NULL)
-	{
-		appendStringInfoString(out, " · warns at ");
-		etl_html_text(out, warn);
-	}
-	if (fail != NULL)
-	{
-		appendStringInfoString(out, " · fails at ");
-		etl_html_text(out, fail);
-	}
 	appendStringInfoString(out, "<br>");
 	etl_html_clip(out, etl_row_text(row, "message"), 300);
 	appendStringInfoString(out, "</p></article>\n");

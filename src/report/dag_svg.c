@@ -6,14 +6,14 @@
 
 #include "report/section.h"
 
-#define NODE_WIDTH 176
+#define NODE_WIDTH 188
 #define NODE_HEIGHT 44
-#define GAP_X 48
+#define GAP_X 42
 #define GAP_Y 16
 #define MARGIN 8
 
 /* What fits into a node. */
-#define NAME_COLUMNS 19
+#define NAME_COLUMNS 20
 #define BELOW_COLUMNS 24
 
 /* left returns the left side of a layer, middle the height of a node's centre. */
@@ -104,15 +104,17 @@ draw_node(StringInfo out, const EtlModel *model, int node)
 	appendStringInfo(out,
 					 "<rect class=\"box\" width=\"%d\" height=\"%d\" rx=\"7\"/>"
 					 "<path class=\"b\" d=\"M7 0H26V%dH7a7 7 0 0 1-7-7V7a7 7 0 0 1 7-7z\"/>"
-					 "<text class=\"g\" x=\"13\" y=\"%d\">%s</text><text class=\"name\" x=\"34\" y=\"18\">",
-					 NODE_WIDTH, NODE_HEIGHT, NODE_HEIGHT, NODE_HEIGHT / 2 + 4, look->sign);
+					 "<text class=\"g\" x=\"13\" y=\"%d\">%s</text><svg x=\"34\" width=\"%d\" height=\"%d\"><text "
+					 "class=\"name\" y=\"18\">",
+					 NODE_WIDTH, NODE_HEIGHT, NODE_HEIGHT, NODE_HEIGHT / 2 + 4, look->sign, NODE_WIDTH - 37,
+					 NODE_HEIGHT);
 	etl_html_clip(out, task->name, NAME_COLUMNS);
-	appendStringInfo(out, "</text><text class=\"dim\" x=\"34\" y=\"34\">%s", task->gate ? "gate" : task->kind);
+	appendStringInfo(out, "</text><text class=\"dim\" y=\"34\">%s", task->gate ? "gate" : task->kind);
 	if (last != NULL && last->started > 0)
 		appendStringInfo(out, " · %s", etl_html_seconds((last->ended > 0 ? last->ended : model->now) - last->started));
 	else if (task->mark == ETL_MARK_UPSTREAM_FAILED)
 		appendStringInfoString(out, " · not started");
-	appendStringInfoString(out, "</text></g></a>\n");
+	appendStringInfoString(out, "</text></svg></g></a>\n");
 }
 
 /* etl_dag_svg_draw draws edges first, so that nodes lie above them. */

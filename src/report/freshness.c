@@ -104,18 +104,17 @@ draw_alerts(StringInfo out, const EtlModel *model)
 		return;
 	}
 	etl_section_wide(out, "", "Open alerts");
-	appendStringInfoString(
-		out,
-		"<table><caption class=\"vh\">Open alerts</caption><thead><tr><th scope=\"col\">When<th scope=\"col\">Event"
-		"<th scope=\"col\">Message</thead>\n<tbody>");
+	appendStringInfoString(out, "<table><caption class=\"vh\">Open alerts</caption><thead><tr><th scope=\"col\">Event"
+								"<th scope=\"col\">Message</thead>\n<tbody>");
 	for (uint64 i = 0; i < n; i++)
 	{
 		EtlRow row = etl_model_row(i);
 		bool warning = strcmp(etl_row_text(&row, "severity"), "warning") == 0;
 
-		appendStringInfo(out, "<tr><td class=\"nb\">%s<td>", etl_row_text(&row, "created"));
+		appendStringInfoString(out, "<tr><td>");
 		etl_section_state(out, warning ? ETL_MARK_WARNING : ETL_MARK_FAILED, etl_row_text(&row, "event"));
-		appendStringInfoString(out, "<td class=\"msg\">");
+		appendStringInfo(out, "<br><span class=\"dim small nb\">%s</span><td class=\"msg\">",
+						 etl_row_text(&row, "created"));
 		etl_html_clip(out, etl_row_text(&row, "message"), 240);
 		appendStringInfoChar(out, '\n');
 	}

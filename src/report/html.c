@@ -84,9 +84,16 @@ etl_html_seconds(double seconds)
 		return psprintf("%.1f s", seconds);
 	left = (int64) rint(Min(seconds, 1e15));
 	for (int i = 0; i < lengthof(part) - 1; i++)
-		if (left >= part[i].seconds)
-			return psprintf(INT64_FORMAT " %s " INT64_FORMAT " %s", left / part[i].seconds, part[i].unit,
-							left % part[i].seconds / part[i + 1].seconds, part[i + 1].unit);
+	{
+		int64 rest = left % part[i].seconds / part[i + 1].seconds;
+
+		if (left < part[i].seconds)
+			continue;
+		if (rest == 0)
+			return psprintf(INT64_FORMAT " %s", left / part[i].seconds, part[i].unit);
+		return psprintf(INT64_FORMAT " %s " INT64_FORMAT " %s", left / part[i].seconds, part[i].unit, rest,
+						part[i + 1].unit);
+	}
 	return psprintf(INT64_FORMAT " s", left);
 }
 

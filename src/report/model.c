@@ -449,22 +449,29 @@ etl_model_history(EtlModel *model, int runs)
 	read_cells(model, runs);
 }
 
-/* etl_model_run looks for the run. */
-void
-etl_model_run(EtlModel *model, int64 run_id)
+/* latest_run returns the run that stands for a pipeline; 0: it has none. */
+static int64
+latest_run(const EtlModel *model)
 {
 	EtlRow row;
 
-	if (run_id != 0)
-		read_pinned(model, run_id);
-	else if (etl_model_query("SELECT coalesce((SELECT r.run_id FROM etl.run AS r WHERE r.pipeline_id = $1 AND $2 = 0 "
-							 "  AND r.state <> 'skipped' AND r.backfill_id IS NULL ORDER BY r.run_id DESC LIMIT 1), "
-							 "  (SELECT max(r.run_id) FROM etl.run AS r WHERE r.pipeline_id = $1), 0) AS run_id",
-							 model->pipeline_id, 0) > 0)
-	{
-		row = etl_model_row(0);
-		run_id = etl_row_int64(&row, "run_id");
-	}
-	if (run_id != 0)
-		read_attempts(model, run_id);
+	if (etl_model_query("SELECT coalesce((SELECT r.run_id FROM etl.run AS r WHERE r.pipeline_id = $1 AND $2 = 0 "
+						"  AND r.state <> 'skipped' AND r.backfill_id IS NULL ORDER BY r.run_id DESC LIMIT 1), "
+						"  (SELECT max(r.run_id) FROM etl.run AS r WHERE r.pipeline_id = $1), 0) AS run_id",
+						model->pipeline_id, 0) == 0)
+		return 0;
+	row = etl_model_row(0);
+	return etl_row_int64(&row, "run_id");
+}
+
+/* etl_model_run looks for the run. */
+void
+etl_model_run(EtlModel *model, const int64 *run_id)
+{
+	int64 shown = run_id ? *run_id : latest_run(model);
+
+	if (run_id != NULL)
+		read_pinned(model, *run_id);
+	if (shown != 0)
+		read_attempts(model, shown);
 }

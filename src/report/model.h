@@ -125,7 +125,7 @@ extern EtlModel *etl_model_pipeline(const char *name);
 /* Its latest runs, at most runs; the run to show; its attempts; and what became of each task in each run. */
 extern void etl_model_history(EtlModel *model, int runs);
 
-/* One run only, with the tasks that it was created with. 0: the latest, with the tasks of now. Errors: 42704. */
-extern void etl_model_run(EtlModel *model, int64 run_id);
+/* One run only, with the tasks that it was created with. NULL: the latest, with the tasks of now. Errors: 42704. */
+extern void etl_model_run(EtlModel *model, const int64 *run_id);
 
 #endif /* ETL_MODEL_H */

