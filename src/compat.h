@@ -118,6 +118,15 @@ etl_compat_parse_type(const char *name, Oid *type, int32 *typmod)
 /* 18 took the flag "only once" from the executor and from portals: it is always true. */
 #include "executor/executor.h"
 #include "tcop/pquery.h"
+/* Parameters and arguments of ExecutorRun_hook. */
+#if PG_VERSION_NUM >= 180000
+#define ETL_RUN_PARAMETERS QueryDesc *desc, ScanDirection direction, uint64 count
+#define ETL_RUN_ARGUMENTS desc, direction, count
+#else
+#define ETL_RUN_PARAMETERS QueryDesc *desc, ScanDirection direction, uint64 count, bool once
+#define ETL_RUN_ARGUMENTS desc, direction, count, once
+#endif
+
 static inline void
 etl_compat_executor_run(QueryDesc *desc)
 {

@@ -174,7 +174,7 @@ need_faults() {
 
 layer_tap() {
 	local name log status worst=0
-	if wanted 035_large_load || wanted 045_s3 || wanted 072_publish || wanted 080_faults; then
+	if wanted 035_large_load || wanted 045_s3 || wanted 072_publish || wanted 073_monitoring || wanted 080_faults; then
 		need_faults
 	fi
 	for name in $(names_of "$ROOT/test/t" pl); do

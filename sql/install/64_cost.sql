@@ -48,6 +48,25 @@ FROM etl.task_run AS x
 JOIN etl.run AS r ON r.run_id = x.run_id
 WHERE NOT x.counted AND x.started_at IS NOT NULL AND x.ended_at IS NOT NULL;
 COMMENT ON VIEW etl.cost_uncounted IS 'Attempts that have ended and are not part of etl.cost_day yet: of runs that are active or have just ended.';
+COMMENT ON COLUMN etl.cost_uncounted.task_id IS 'The task.';
+COMMENT ON COLUMN etl.cost_uncounted.day IS 'Day (UTC) on which the attempt ended.';
+COMMENT ON COLUMN etl.cost_uncounted.pipeline_id IS 'The pipeline.';
+COMMENT ON COLUMN etl.cost_uncounted.run_id IS 'The run.';
+COMMENT ON COLUMN etl.cost_uncounted.task IS 'Name of the task.';
+COMMENT ON COLUMN etl.cost_uncounted.kind IS 'Kind of the task.';
+COMMENT ON COLUMN etl.cost_uncounted.failed IS '1 when it failed.';
+COMMENT ON COLUMN etl.cost_uncounted.retries IS '1 when it was not the first attempt in its run.';
+COMMENT ON COLUMN etl.cost_uncounted.wall_ms IS 'Time at work, in ms; of a worker that was killed, the time from start to end.';
+COMMENT ON COLUMN etl.cost_uncounted.cpu_ms IS 'CPU time, in ms.';
+COMMENT ON COLUMN etl.cost_uncounted.rows_read IS 'Rows read.';
+COMMENT ON COLUMN etl.cost_uncounted.rows_written IS 'Rows inserted, updated and deleted.';
+COMMENT ON COLUMN etl.cost_uncounted.rows_rejected IS 'Rows that went to etl.quarantine.';
+COMMENT ON COLUMN etl.cost_uncounted.bytes_read IS 'Bytes of the rows that an extract stored.';
+COMMENT ON COLUMN etl.cost_uncounted.wal_bytes IS 'Bytes of WAL.';
+COMMENT ON COLUMN etl.cost_uncounted.temp_bytes IS 'Bytes of temporary files and tables.';
+COMMENT ON COLUMN etl.cost_uncounted.buffers_hit IS 'Blocks found in shared buffers.';
+COMMENT ON COLUMN etl.cost_uncounted.buffers_read IS 'Blocks read.';
+COMMENT ON COLUMN etl.cost_uncounted.buffers_written IS 'Blocks written by the worker itself.';
 
 CREATE VIEW etl.cost WITH (security_invoker = true) AS
 SELECT u.day, p.name AS pipeline, coalesce(t.name, u.task) AS task, u.kind, p.tags || coalesce(t.tags, '{}') AS tags, u.attempts,
@@ -102,9 +121,10 @@ SELECT c.day, k.tag, c.tags->>k.tag AS value, sum(c.attempts)::bigint AS attempt
        sum(c.rows_read)::bigint AS rows_read, sum(c.rows_written)::bigint AS rows_written, sum(c.bytes_read)::bigint AS bytes_read,
        sum(c.wal_bytes)::bigint AS wal_bytes, sum(c.temp_bytes)::bigint AS temp_bytes, sum(c.cost) AS cost, c.currency
 FROM etl.cost AS c
-CROSS JOIN (SELECT DISTINCT jsonb_object_keys(p.tags) FROM etl.pipeline AS p
-            UNION
-            SELECT DISTINCT jsonb_object_keys(t.tags) FROM etl.task AS t) AS k (tag)
+CROSS JOIN LATERAL unnest((
+  SELECT array_agg(DISTINCT n.name)
+  FROM (SELECT p.tags FROM etl.pipeline AS p UNION SELECT t.tags FROM etl.task AS t) AS a,
+       jsonb_object_keys(a.tags) AS n (name))) AS k (tag)
 GROUP BY c.day, k.tag, c.tags->>k.tag, c.currency;
 COMMENT ON VIEW etl.cost_by_tag IS 'One row per day (UTC), tag and value of the tag: the sums over etl.cost. The values of one tag add up to everything, because tasks that do not have the tag are in the row whose value is NULL.';
 COMMENT ON COLUMN etl.cost_by_tag.day IS 'Day (UTC) on which the attempts ended.';

@@ -274,8 +274,9 @@ COMMENT ON COLUMN etl.metric_sample.suffix IS 'What follows the name in the samp
 COMMENT ON COLUMN etl.metric_sample.labels IS 'Labels, as text.';
 COMMENT ON COLUMN etl.metric_sample.value IS 'Value.';
 
+-- To compile the query takes longer than to run it.
 CREATE FUNCTION etl.metrics()
-RETURNS text LANGUAGE sql VOLATILE
+RETURNS text LANGUAGE sql VOLATILE SET jit = off
 BEGIN ATOMIC
   SELECT coalesce(string_agg(f.head || f.samples, '' ORDER BY f.name), '') || E'# EOF\n'
   FROM (

@@ -9,6 +9,7 @@
 
 #include "file/feed.h"
 #include "miscadmin.h"
+#include "observe/progress.h"
 #include "utils/memutils.h"
 
 /* What the ledger knows of a file. */
@@ -134,6 +135,18 @@ decide(EtlFileFeed *feed, const EtlFile *file, const Known *known)
 		add_wanted(feed, file);
 }
 
+/* expect_bytes tells how large the files are that are to be read. */
+static void
+expect_bytes(const EtlFileFeed *feed)
+{
+	int64 bytes = 0;
+
+	for (int i = 0; i < feed->n_wanted; i++)
+		bytes += feed->wanted[i].file.size;
+	etl_progress_own_unit(true);
+	etl_progress_total(bytes, false);
+}
+
 /* etl_file_diff goes through the list. Without an extract everything is read. */
 void
 etl_file_diff(EtlFileFeed *feed)
@@ -159,5 +172,6 @@ etl_file_diff(EtlFileFeed *feed)
 		CHECK_FOR_INTERRUPTS();
 		decide(feed, &feed->list.file[i], &known);
 	}
+	expect_bytes(feed);
 	MemoryContextSwitchTo(old);
 }

@@ -8,6 +8,7 @@
 #include "file/define.h"
 #include "file/feed.h"
 #include "miscadmin.h"
+#include "observe/progress.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -164,6 +165,7 @@ end_piece(EtlFileFeed *feed, const EtlPiece *piece)
 		wanted->ledger.state = "loaded";
 		wanted->is_touched = true;
 		count(feed, "files");
+		etl_progress_add(0, 0, wanted->file.size);
 	}
 	feed->next_piece++;
 }

@@ -15,6 +15,7 @@
 #include "kafka/position.h"
 #include "kafka/row.h"
 #include "miscadmin.h"
+#include "observe/progress.h"
 #include "portability/instr_time.h"
 
 /* Messages that are taken from librdkafka at once. */
@@ -195,6 +196,18 @@ assign(KafkaFeed *feed)
 	PG_END_TRY();
 }
 
+/* expect_rows tells how many offsets there are to be read. */
+static void
+expect_rows(const KafkaFeed *feed)
+{
+	int64 n = 0;
+
+	for (int i = 0; i < feed->n; i++)
+		n += Max(feed->position[i].high - feed->position[i].next, 0);
+	etl_progress_step(ETL_STEP_READ);
+	etl_progress_total(n, true);
+}
+
 /* begin_read finds out where to begin and where to end. */
 static void
 begin_read(KafkaFeed *feed)
@@ -206,6 +219,7 @@ begin_read(KafkaFeed *feed)
 	find_ends(feed);
 	etl_kafka_position_plan(&feed->plan, feed->position, feed->n);
 	tell_lost(feed);
+	expect_rows(feed);
 	assign(feed);
 	feed->since = now();
 	feed->connected = true;

@@ -22,6 +22,7 @@
 #include "load/reject.h"
 #include "load/write.h"
 #include "load/replay.h"
+#include "observe/progress.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
@@ -421,6 +422,7 @@ etl_apply_run(EtlDelta *delta)
 	const EtlPlan *plan = delta->plan;
 	Apply apply = {.delta = delta, .source = {.table = delta->table}};
 
+	etl_progress_step(ETL_STEP_WRITE);
 	apply.change = (EtlChange){.plan = plan,
 							   .table = etl_delta_temporary(delta, "change"),
 							   .source = delta->table,

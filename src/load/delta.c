@@ -14,6 +14,7 @@
 #include "load/delta.h"
 #include "load/dml.h"
 #include "load/text.h"
+#include "observe/progress.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -246,6 +247,7 @@ key_list(const EtlPlan *plan)
 void
 etl_delta_fill(EtlDelta *delta)
 {
+	etl_progress_step(ETL_STEP_DELTA);
 	if (etl_bisect_try(fill_at_once, delta) != NULL)
 		etl_salvage_fill(delta);
 	if (delta->rows == 0)

@@ -16,6 +16,7 @@
 #include "load/fresh.h"
 #include "load/target.h"
 #include "load/text.h"
+#include "observe/progress.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -119,6 +120,7 @@ etl_fresh_run(EtlDelta *delta, const EtlIncrement *increment)
 	MemoryContext caller;
 	int64 found;
 
+	etl_progress_step(ETL_STEP_WRITE);
 	if (low == NULL ||
 		etl_sql_int64(
 			psprintf("SELECT 1 FROM %s AS t WHERE t.%s%s%s LIMIT 1", plan->target_name, etl_plan_key(plan, 0)->quoted,

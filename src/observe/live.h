@@ -12,7 +12,7 @@
 #include "observe/usage.h"
 
 /* What an attempt does. The names are in etl.progress. */
-typedef enum EtlStep
+typedef enum EtlProgressStep
 {
 	ETL_STEP_START,	  /* has begun */
 	ETL_STEP_CONNECT, /* asks the source what there is */
@@ -24,7 +24,7 @@ typedef enum EtlStep
 	ETL_STEP_COMMAND, /* sql: executes the statements */
 	ETL_STEP_CHECK,	  /* evaluates a check or the gates */
 	ETL_STEP_FINISH	  /* records and commits */
-} EtlStep;
+} EtlProgressStep;
 
 /* The counters are written by the executor and its helpers and read by anybody, without a lock: each is right by itself. */
 typedef struct EtlLive

@@ -15,6 +15,7 @@
 #include "catalog/spi.h"
 #include "errors.h"
 #include "fault.h"
+#include "observe/progress.h"
 #include "source/deletes.h"
 #include "source/deletes_keys.h"
 #include "source/partition.h"
@@ -240,6 +241,7 @@ etl_deletes_compare(EtlExtract *extract)
 
 	if (!etl_deletes_is_compare(attempt->task) || attempt->is_backfill)
 		return;
+	etl_progress_step(ETL_STEP_COMPARE);
 	etl_attempt_step(attempt);
 	old = MemoryContextSwitchTo(extract->context);
 	begin(&compare, extract);

@@ -12,9 +12,11 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/extract_progress.h"
+#include "catalog/pg_class.h"
 #include "catalog/spi.h"
 #include "catalog/watermark.h"
 #include "fault.h"
@@ -22,6 +24,7 @@
 #include "feed/feed.h"
 #include "guc.h"
 #include "miscadmin.h"
+#include "observe/progress.h"
 #include "source/extract.h"
 #include "source/extract_run.h"
 #include "source/null_cursor.h"
@@ -31,6 +34,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "worker/lock.h"
 
@@ -149,6 +153,25 @@ refuse_snapshot(const EtlExtract *extract, const char *reason)
 			 errhint("Change what keeps the postgres reader from it, or reset snapshot_group.")));
 }
 
+/* expect_rows tells how many rows the source has, as far as that is known, if all of them are read. */
+static void
+expect_rows(const EtlExtract *extract)
+{
+	HeapTuple tuple;
+
+	if (extract->attempt->is_helper)
+		return;
+	etl_progress_step(ETL_STEP_READ);
+	if (extract->bounds.lower != NULL || extract->bounds.below != NULL || extract->attempt->task->filter != NULL)
+		return;
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(extract->source->oid));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	if (((Form_pg_class) GETSTRUCT(tuple))->reltuples > 0)
+		etl_progress_total((int64) ((Form_pg_class) GETSTRUCT(tuple))->reltuples, true);
+	ReleaseSysCache(tuple);
+}
+
 /* etl_extract_open asks for the best reader. */
 void
 etl_extract_open(EtlExtract *extract)
@@ -158,6 +181,7 @@ etl_extract_open(EtlExtract *extract)
 
 	extract->reader = etl_reader_open(&extract->request, &reason);
 	extract->reader->attempt = extract->attempt;
+	expect_rows(extract);
 	if (extract->request.snapshot && extract->reader->routine != &etl_postgres_reader)
 		refuse_snapshot(extract, reason);
 	extract->attempt->reader = extract->reader->routine->name;

@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "observe/progress.h"
 #include "source/partition.h"
 #include "source/raw_index.h"
 #include "source/raw_sink.h"
@@ -111,6 +112,8 @@ etl_raw_sink_open(Oid raw, const EtlRawMap *map, int64 batch_id, TimestampTz loa
 {
 	EtlRawSink *sink = palloc0(sizeof(EtlRawSink));
 
+	etl_progress_step(ETL_STEP_READ);
+	etl_progress_part();
 	sink->context = CurrentMemoryContext;
 	open_leaf(sink, raw, loaded_at);
 	open_executor(sink);
@@ -146,6 +149,7 @@ flush(EtlRawSink *sink)
 		ExecClearTuple(sink->slot[i]);
 	}
 	ResetPerTupleExprContext(sink->estate);
+	etl_progress_add(sink->n, sink->buffered, etl_progress_counts_rows() ? sink->n : 0);
 	sink->n = 0;
 	sink->buffered = 0;
 }

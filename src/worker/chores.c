@@ -188,6 +188,9 @@ etl_chores_run_ended(const EtlRunLine *line)
 bool
 etl_chores_must_look(void)
 {
+	/* The run whose end lets the scheduler leave is counted first. */
+	if (count_owed)
+		return true;
 	if (!look_owed)
 		return false;
 	looked_at = DT_NOBEGIN;

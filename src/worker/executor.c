@@ -16,7 +16,8 @@
 #include "errors.h"
 #include "fault.h"
 #include "miscadmin.h"
-#include "observe/live.h"
+#include "observe/progress.h"
+#include "observe/statement.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
@@ -106,13 +107,14 @@ on_terminate(SIGNAL_ARGS)
 	errno = save_errno;
 }
 
-/* begin_member tells the fault points of a test which attempt is at work. */
+/* begin_member tells sessions that look, and the fault points of a test, which attempt is at work. */
 static void
 begin_member(const EtlPublish *publish)
 {
-#ifdef ETL_FAULTS
 	const EtlAttempt *attempt = &publish->work[publish->at]->attempt;
 
+	etl_progress_begin(attempt->task_run_id, etl_run_pipeline_name(attempt->run_id), attempt->task->name);
+#ifdef ETL_FAULTS
 	ETL_FAULT_BEGIN(attempt->task->name, etl_task_run_attempt(attempt->task_run_id));
 #endif
 }
@@ -199,6 +201,7 @@ claim(const EtlBgwParams *params, EtlRunInfo *info)
 	is_read_only = XactReadOnly;
 	XactReadOnly = false;
 	(void) etl_live_make(params->task_run_id);
+	etl_observe_statements();
 	if (!etl_extension_hold() || !claim_one(params->task_run_id))
 	{
 		end_step();
@@ -271,6 +274,7 @@ finish(EtlPublish *publish)
 	/* A cancel that has cut a connection must not be overtaken by the commit of what looked like the end of the data. */
 	CHECK_FOR_INTERRUPTS();
 	etl_live_read(&publish->work[publish->at]->attempt.meter);
+	etl_progress_step(ETL_STEP_FINISH);
 	etl_publish_finish(publish);
 	ETL_FAULT("before_commit");
 	end_step();

@@ -7,6 +7,7 @@
 #include "catalog/undo.h"
 #include "errors.h"
 #include "load/load.h"
+#include "observe/progress.h"
 #include "quality/check.h"
 #include "source/extract.h"
 #include "utils/memutils.h"
@@ -100,6 +101,7 @@ run_gates(EtlWork *work)
 	EtlTaskState state = ETL_TASK_SUCCESS;
 	int failed = -1;
 
+	etl_progress_step(ETL_STEP_CHECK);
 	for (int i = 0; i < work->gates.n; i++)
 	{
 		EtlCheckState result = evaluate(work, work->gates.task[i]);
@@ -124,6 +126,13 @@ run_gates(EtlWork *work)
 static EtlTaskState
 run_kind(EtlWork *work)
 {
+	static const EtlProgressStep first[] = {
+		[ETL_TASK_EXTRACT] = ETL_STEP_CONNECT,	 [ETL_TASK_LOAD] = ETL_STEP_COMPILE,
+		[ETL_TASK_AGGREGATE] = ETL_STEP_COMPILE, [ETL_TASK_SQL] = ETL_STEP_COMMAND,
+		[ETL_TASK_CHECK] = ETL_STEP_CHECK,
+	};
+
+	etl_progress_step(first[work->attempt.task->kind]);
 	etl_undo_begin(&work->attempt);
 	switch (work->attempt.task->kind)
 	{

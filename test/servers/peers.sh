@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The servers of others that etl_ext reads from and that the tests need now and then: s3, kafka, nginx. Sourced after lib.sh by
+# The servers of others that etl_ext reads from and that the tests need now and then: s3, kafka, nginx, and monitor: programs that read metrics. Sourced after lib.sh by
 # test/run.sh and test/servers/up.sh. Each has NAME_packages, NAME_install, NAME_create, NAME_start and NAME_env.
 # shellcheck source=test/servers/s3.sh
 . "$ROOT/test/servers/s3.sh"
@@ -7,9 +7,11 @@
 . "$ROOT/test/servers/kafka.sh"
 # shellcheck source=test/servers/nginx.sh
 . "$ROOT/test/servers/nginx.sh"
+# shellcheck source=test/servers/monitor.sh
+. "$ROOT/test/servers/monitor.sh"
 
 # shellcheck disable=SC2034 # read by those that source this
-PEERS=(s3 kafka nginx)
+PEERS=(s3 kafka nginx monitor)
 
 # start_peer installs and starts one in $WORK/PEER, or prints why that is not possible here and returns false. One that
 # was there before keeps its data.
