@@ -93,9 +93,8 @@ draw_node(StringInfo out, const EtlModel *model, int node)
 	double x = left(model->layout->layer[node]);
 	double y = middle(model->layout, node) - NODE_HEIGHT / 2.0;
 
-	appendStringInfo(out, "<a href=\"#t%d\" aria-label=\"", node);
-	append_title(out, model, task);
-	appendStringInfo(out, "\"><g class=\"node %s\" transform=\"translate(%.0f %.1f)\"><title>", look->css, x, y);
+	appendStringInfo(out, "<a href=\"#t%d\"><g class=\"node %s\" transform=\"translate(%.0f %.1f)\"><title>", node,
+					 look->css, x, y);
 	append_title(out, model, task);
 	appendStringInfoString(out, "</title>");
 	if (task->published)
