@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(63);
+SELECT plan(64);
 
 SELECT rolname AS me FROM pg_roles WHERE rolname = current_user \gset
 CREATE SCHEMA t_rep;
@@ -89,6 +89,9 @@ SELECT etl.add_load('t_rep', 'twice', 'SELECT id, v * 2 AS v FROM t_rep_raw.item
 SELECT ok(strpos(etl.graph('t_rep'), 'subgraph publication') > 0 AND strpos(etl.graph('t_rep', 'dot'), 'subgraph cluster_publication') > 0
   AND pg_temp.n(etl.report('t_rep'), '<rect class="pub"') = 2, 'what is published at one commit stands together');
 SELECT is(pg_temp.n(pg_temp.section(etl.report('t_rep'), 'graph'), '<g class="node n"'), 1::bigint, 'a task that the run did not have');
+
+SELECT etl.alter_pipeline('t_rep', schedule => '0 5 1 1 *', timezone => 'Europe/Madrid') \g /dev/null
+SELECT matches(etl.report('t_rep'), 'Next due</dt><dd>\d{4}-01-01 05:00</dd>', 'when it is due next, in its time zone');
 
 -- Names that want to be something else.
 SELECT etl.create_pipeline('<script>alert(1)</script>"''&') \g /dev/null
