@@ -276,6 +276,11 @@ layer_demo() {
 		demo stop >/dev/null 2>&1 || true
 		return 1
 	fi
+	if tail -n 1 "$WORK/demo/daily.html" | grep -qx '</html>'; then
+		result ok 'demo/run.sh writes the report page'
+	else
+		result 'not ok' 'demo/run.sh writes the report page'
+	fi
 	demo_says 'both runs succeeded' 'success success' \
 		"SELECT string_agg(state, ' ' ORDER BY run_id) FROM etl.run_status"
 	demo_says 'every order is in the warehouse' '21000' 'SELECT count(*) FROM dw.fact_orders'

@@ -79,7 +79,7 @@ append_median(StringInfo out, double seconds, double usual)
 	if (usual < 0 || seconds < 0)
 		return;
 	appendStringInfo(out, "median %s", etl_html_seconds(usual));
-	if (usual > 0.001 && fabs(seconds / usual - 1) >= 0.05)
+	if (usual >= 1 && fabs(seconds / usual - 1) >= 0.05)
 		appendStringInfo(out, ", %+.0f %%", 100 * (seconds / usual - 1));
 }
 
@@ -192,6 +192,8 @@ void
 etl_last_run_draw(StringInfo out, const EtlModel *model)
 {
 	const EtlModelRun *run;
+	StringInfoData failures;
+	bool failed;
 	double seconds;
 
 	if (model->shown < 0)
@@ -216,15 +218,19 @@ etl_last_run_draw(StringInfo out, const EtlModel *model)
 	appendStringInfoString(out, "</span></dd></div>");
 	append_sums(out, model);
 	appendStringInfoString(out, "</dl>\n");
-	if (run->message != NULL)
+	initStringInfo(&failures);
+	failed = draw_failures(&failures, model);
+	/* With failures, the message says in short what they say. */
+	if (run->message != NULL && failures.len == 0)
 	{
 		appendStringInfoString(out, "<p class=\"lead\">");
 		etl_html_clip(out, run->message, 1000);
 		appendStringInfoString(out, "</p>\n");
 	}
+	appendBinaryStringInfo(out, failures.data, failures.len);
 	if (run->rolled_back)
 		appendStringInfoString(out, "<p class=\"lead\">The run was taken back by etl.rollback_run.</p>\n");
-	draw_todo(out, run, draw_failures(out, model));
+	draw_todo(out, run, failed);
 }
 
 /* append_rows appends the numbers of an attempt as cells. */

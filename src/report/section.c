@@ -42,6 +42,12 @@ etl_section_state(StringInfo out, EtlMark mark, const char *word)
 void
 etl_section_legend(StringInfo out, const bool *used)
 {
+	bool any = false;
+
+	for (int i = ETL_MARK_SUCCESS; i < ETL_MARKS; i++)
+		any |= used[i];
+	if (!any)
+		return;
 	appendStringInfoString(out, "<ul class=\"legend\" aria-label=\"What the signs mean\">");
 	for (int i = ETL_MARK_SUCCESS; i < ETL_MARKS; i++)
 		if (used[i])

@@ -12,7 +12,7 @@
 #define TOP_TASKS 5
 #define WIDTH 1120
 #define HEIGHT 190
-#define LEFT 64
+#define SCALE 68
 #define BOTTOM 24
 #define TOP 12
 
@@ -141,7 +141,7 @@ words_for(const Spending *spending, double amount)
 					spending->currency);
 }
 
-/* draw_scale draws horizontal lines at a quarter, a half and so on of the highest day. */
+/* draw_scale draws lines at none, a half and all of the highest day. Its words are on the right, where a phone scrolls to. */
 static void
 draw_scale(StringInfo out, const Spending *spending)
 {
@@ -149,9 +149,9 @@ draw_scale(StringInfo out, const Spending *spending)
 	{
 		double y = HEIGHT - BOTTOM - (HEIGHT - BOTTOM - TOP) * i / 2.0;
 
-		appendStringInfo(out,
-						 "<path class=\"tick\" d=\"M%d %.1fH%d\"/><text class=\"dim\" x=\"0\" y=\"%.1f\">%s</text>",
-						 LEFT, y, WIDTH, y + 4, i == 0 ? "0" : words_for(spending, spending->highest * i / 2));
+		appendStringInfo(
+			out, "<path class=\"tick\" d=\"M0 %.1fH%d\"/><text class=\"dim\" x=\"%d\" y=\"%.1f\">%s</text>", y,
+			WIDTH - SCALE, WIDTH - SCALE + 5, y + 4, i == 0 ? "0" : words_for(spending, spending->highest * i / 2));
 	}
 }
 
@@ -159,8 +159,8 @@ draw_scale(StringInfo out, const Spending *spending)
 static void
 draw_day(StringInfo out, const Spending *spending, int day)
 {
-	double width = (WIDTH - LEFT) / (double) DAYS;
-	double x = LEFT + day * width;
+	double width = (WIDTH - SCALE) / (double) DAYS;
+	double x = day * width;
 	double y = HEIGHT - BOTTOM;
 	double sum = 0;
 

@@ -53,6 +53,7 @@ const char etl_style_sheet[] =
 	"a{display:inline-block;"
 	"padding:4px 0;text-underline-offset:3px}"
 	"section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px;margin:16px 0}"
+	"section>:last-child,section>:last-child p:last-child{margin-bottom:0}"
 	"footer{color:var(--dim);font-size:.85rem;padding-bottom:32px}"
 	/* Facts: a list of terms and values. */
 	".facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:10px 20px;margin:14px 0 0}"
@@ -101,7 +102,7 @@ const char etl_style_sheet[] =
 	"stroke-width:1.4;stroke-dasharray:2 3}.tick{stroke:var(--line)}.stripe{fill:var(--code)}"
 	".bl{font-weight:700;font-size:11px}svg .bl{fill:var(--t)}"
 	/* The grid: task × run. */
-	".grid{width:auto;border-collapse:separate;border-spacing:2px;font-size:.82rem}.grid th,.grid "
+	".grid{width:auto;margin:0 auto 0 0;border-collapse:separate;border-spacing:2px;font-size:.82rem}.grid th,.grid "
 	"td{border:0;padding:0}"
 	".grid tbody "
 	"th{position:sticky;left:0;background:var(--card);z-index:1;font-weight:500;min-width:0;max-width:12.5rem;"
@@ -118,7 +119,8 @@ const char etl_style_sheet[] =
 	".h0{height:2px}.h1{height:4px}.h2{height:8px}.h3{height:12px}.h4{height:16px}.h5{height:20px}.h6{height:24px}.h7{"
 	"height:28px}"
 	".h8{height:32px}.h9{height:36px}.h10{height:40px}.grid .runs>*{border-bottom:4px solid transparent}"
-	"@media(max-width:600px){.grid tbody th{max-width:7.2rem}.grid tbody th,.grid thead "
+	"@media(max-width:600px){.big{grid-template-columns:1fr 1fr}.grid tbody th{max-width:7.2rem}.grid tbody th,.grid "
+	"thead "
 	"th{padding-right:4px}section{padding:14px 12px;border-radius:8px}"
 	"header,main,footer{padding-left:10px;padding-right:10px}tbody th{min-width:7rem}}"
 	"#tip{min-height:1.5em;margin:8px 0 0;font-size:.88rem}"

@@ -59,7 +59,8 @@ function lowContrast() {
 			bad.push([what, color, ground, c.toFixed(2)]);
 	};
 	for (const t of document.querySelectorAll('.node .g'))
-		check('sign of a node', getComputedStyle(t).fill, getComputedStyle(t.parentNode.querySelector('.b')).fill);
+		if (t.textContent !== '')
+			check('sign of a node', getComputedStyle(t).fill, getComputedStyle(t.parentNode.querySelector('.b')).fill);
 	for (const t of document.querySelectorAll('.node .name, .node .dim'))
 		check('text of a node', getComputedStyle(t).fill, getComputedStyle(t.closest('.node').querySelector('.box')).fill);
 	for (const t of document.querySelectorAll('#gantt text')) {
