@@ -75,7 +75,7 @@ function lowContrast() {
 	return bad.slice(0, 20);
 }
 
-// The states must be told apart from the surface that they lie on.
+// One way to look at the page.
 async function combination(browser, width, scheme, script) {
 	const started = Date.now();
 	const name = `${label}, ${width} px, ${scheme}, ${script ? 'with' : 'without'} script: `;
@@ -98,6 +98,13 @@ async function combination(browser, width, scheme, script) {
 	const out = await page.evaluate(overflowing);
 	ok(out.length === 0, name + 'nothing stands out', out);
 	is(await page.evaluate(() => document.querySelectorAll('#dag .node').length), tasks, name + 'every task is in the graph');
+	const lie = await page.evaluate(() => {
+		const boxes = [...document.querySelectorAll('#dag .box')].map(b => b.getBoundingClientRect());
+		return boxes.filter((a, i) => boxes.some((b, k) => k > i && a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)).length;
+	});
+	is(lie, 0, name + 'no task lies on another');
+	is(await page.evaluate(() => [...document.querySelectorAll('#dag .ed')].filter(e => e.getPointAtLength(0).x >= e.getPointAtLength(e.getTotalLength()).x).length),
+		0, name + 'edges lead to the right');
 	is(await page.evaluate(() => document.querySelectorAll('.grid td').length), runs ? (tasks + 1) * runs : 0, name + 'the cells of the grid');
 	is(await page.evaluate(() => document.querySelectorAll('script').length + document.querySelectorAll('img, iframe, object').length), 1,
 		name + 'one script, and nothing else that is active');

@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(64);
+SELECT plan(71);
 
 SELECT rolname AS me FROM pg_roles WHERE rolname = current_user \gset
 CREATE SCHEMA t_rep;
@@ -73,6 +73,36 @@ SELECT ok(strpos(pg_temp.section(:'page'::text, 'graph'), 'what it depends on fa
 SELECT is(pg_temp.n(pg_temp.section(:'page'::text, 'history'), '<td class=f'), 2::bigint, 'two failed cells: the run and the task');
 SELECT is(pg_temp.n(pg_temp.section(etl.report('t_rep', 1), 'history'), '<th scope=col title='), 1::bigint, 'runs => 1 has one run');
 SELECT matches(pg_temp.section(:'page'::text, 'problems'), 'run_failed', 'open alerts');
+
+-- A run at work; the transaction is rolled back, so that nobody takes it up.
+BEGIN;
+UPDATE etl.run SET state = 'running', ended_at = NULL WHERE run_id = :bad;
+UPDATE etl.task_run SET state = 'running', ended_at = NULL, error_message = NULL WHERE run_id = :bad AND task = 'divide';
+UPDATE etl.task_run SET state = 'waiting', ended_at = NULL WHERE run_id = :bad AND task = 'after';
+SELECT etl.report('t_rep') AS page \gset
+SELECT ok(strpos(pg_temp.section(:'page'::text, 'run'), 'Duration so far') > 0 AND strpos(pg_temp.section(:'page'::text, 'run'), 'retry_run') = 0, 'a run at work: so far');
+SELECT is(pg_temp.n(pg_temp.section(:'page'::text, 'graph'), '<g class="node r"'), 1::bigint, 'a task at work');
+SELECT is(pg_temp.n(pg_temp.section(:'page'::text, 'graph'), '<g class="node q"'), 1::bigint, 'and one that waits for it');
+-- An attempt that failed and will be repeated.
+UPDATE etl.task_run SET state = 'failed', ended_at = clock_timestamp(), error_message = 'lost for now' WHERE run_id = :bad AND task = 'divide';
+INSERT INTO etl.task_run (run_id, task_id, task, kind, attempt, state, ready_at)
+SELECT run_id, task_id, task, kind, 2, 'retry', now() + interval '5 min' FROM etl.task_run WHERE run_id = :bad AND task = 'divide';
+SELECT etl.report('t_rep') AS page \gset
+SELECT ok(strpos(pg_temp.section(:'page'::text, 'run'), 'Attempt 2 comes next, by itself.') > 0, 'an attempt that is repeated by itself');
+ROLLBACK;
+
+-- Edges that would cross do not: y waits for a, x for b.
+SELECT etl.create_pipeline('t_cross') \g /dev/null
+SELECT etl.add_sql('t_cross', n, 'SELECT 1', depends_on => d::text[])
+FROM (VALUES ('a', '{}'), ('b', '{}'), ('x', '{b}'), ('y', '{a}'), ('z', '{x,y,a}')) AS v (n, d) \g /dev/null
+CREATE TEMP TABLE place AS
+SELECT m[3] AS name, m[1]::numeric AS x, m[2]::numeric AS y
+FROM regexp_matches(etl.report('t_cross'), 'translate\(([-0-9.]+) ([-0-9.]+)\)"[^\n]*class="name" y="18">(\w+)<', 'g') AS m;
+SELECT is((SELECT string_agg(name, ',' ORDER BY name) FROM place), 'a,b,x,y,z', 'every task has its place');
+SELECT ok((SELECT (a.y < b.y) = (y.y < x.y) FROM place AS a, place AS b, place AS x, place AS y
+           WHERE (a.name, b.name, x.name, y.name) = ('a', 'b', 'x', 'y')), 'edges do not cross where they need not');
+SELECT ok((SELECT max(x) FILTER (WHERE name IN ('a', 'b')) < min(x) FILTER (WHERE name IN ('x', 'y'))
+             AND max(x) FILTER (WHERE name IN ('x', 'y')) < min(x) FILTER (WHERE name = 'z') FROM place), 'a task is to the right of what it waits for');
 
 -- Graphs: of the last run, and of one by its number with the tasks that it had.
 SELECT is(pg_temp.n(etl.graph('t_rep'), ':::(success|failed|upstream_failed)\n'), 5::bigint, 'Mermaid: a class for each task');
