@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(71);
+SELECT plan(76);
 
 SELECT rolname AS me FROM pg_roles WHERE rolname = current_user \gset
 CREATE SCHEMA t_rep;
@@ -72,6 +72,7 @@ SELECT ok(strpos(pg_temp.section(:'page'::text, 'run'), 'class="state f"') > 0 A
 SELECT ok(strpos(pg_temp.section(:'page'::text, 'graph'), 'what it depends on failed') > 0, 'what did not start is in the graph and its legend');
 SELECT is(pg_temp.n(pg_temp.section(:'page'::text, 'history'), '<td class=f'), 2::bigint, 'two failed cells: the run and the task');
 SELECT is(pg_temp.n(pg_temp.section(etl.report('t_rep', 1), 'history'), '<th scope=col title='), 1::bigint, 'runs => 1 has one run');
+SELECT ok(strpos(pg_temp.section(etl.report('t_rep', 1), 'history'), 'title="run ' || :bad || ',') > 0, 'the latest');
 SELECT matches(pg_temp.section(:'page'::text, 'problems'), 'run_failed', 'open alerts');
 
 -- A run at work; the transaction is rolled back, so that nobody takes it up.
@@ -91,6 +92,15 @@ SELECT etl.report('t_rep') AS page \gset
 SELECT ok(strpos(pg_temp.section(:'page'::text, 'run'), 'Attempt 2 comes next, by itself.') > 0, 'an attempt that is repeated by itself');
 ROLLBACK;
 
+-- The run that is shown is rather not one that was skipped, or that fills the past.
+BEGIN;
+UPDATE etl.run SET state = 'skipped' WHERE run_id = :bad;
+SELECT ok(strpos(pg_temp.section(etl.report('t_rep'), 'run'), '<dt>Run ' || :good || '<') > 0, 'not a skipped run');
+UPDATE etl.run SET state = 'failed', backfill_id = 1 WHERE run_id = :bad;
+SELECT ok(strpos(pg_temp.section(etl.report('t_rep'), 'run'), '<dt>Run ' || :good || '<') > 0, 'not one of a backfill');
+SELECT ok(strpos(etl.graph('t_rep'), ':::failed') = 0, 'so does the graph');
+ROLLBACK;
+
 -- Edges that would cross do not: y waits for a, x for b.
 SELECT etl.create_pipeline('t_cross') \g /dev/null
 SELECT etl.add_sql('t_cross', n, 'SELECT 1', depends_on => d::text[])
@@ -103,6 +113,13 @@ SELECT ok((SELECT (a.y < b.y) = (y.y < x.y) FROM place AS a, place AS b, place A
            WHERE (a.name, b.name, x.name, y.name) = ('a', 'b', 'x', 'y')), 'edges do not cross where they need not');
 SELECT ok((SELECT max(x) FILTER (WHERE name IN ('a', 'b')) < min(x) FILTER (WHERE name IN ('x', 'y'))
              AND max(x) FILTER (WHERE name IN ('x', 'y')) < min(x) FILTER (WHERE name = 'z') FROM place), 'a task is to the right of what it waits for');
+-- The critical path goes by what a task waited for longest: z for x, x for b.
+SELECT etl.run_pipeline('t_cross', mode => 'inline') AS cross \gset
+UPDATE etl.task_run AS t SET started_at = r.started_at + v.b * interval '1 s', ended_at = r.started_at + v.e * interval '1 s'
+FROM etl.run AS r, (VALUES ('a', 0, 1), ('b', 0, 5), ('x', 5, 6), ('y', 1, 2), ('z', 6, 7)) AS v (task, b, e)
+WHERE r.run_id = :cross AND t.run_id = :cross AND v.task = t.task;
+SELECT matches(pg_temp.section(etl.report('t_cross'), 'times'), 'Critical path \(outlined\): <a href="#t\d">b</a> → <a href="#t\d">x</a> → <a href="#t\d">z</a>\. The whole took 7\.0 s',
+  'the critical path goes by the longest wait');
 
 -- Graphs: of the last run, and of one by its number with the tasks that it had.
 SELECT is(pg_temp.n(etl.graph('t_rep'), ':::(success|failed|upstream_failed)\n'), 5::bigint, 'Mermaid: a class for each task');
