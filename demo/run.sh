@@ -168,8 +168,10 @@ run_demo() {
 	first=$took
 	change_rows
 	run_daily
+	as_owner -At -c "SELECT etl.report('daily')" >"$WORK/daily.html"
 	say "First run: $first s with $ROWS orders and $ROWS payments. Second run: $took s with $CHANGED changed rows."
 	say
+	say "Report page:  $WORK/daily.html"
 	say "Look around:  $PGBIN/psql -h $WORK/warehouse -p $(port_of warehouse) -U etl_owner warehouse"
 	say "or            demo/run.sh psql"
 	say "Clean up:     demo/run.sh stop"

@@ -85,6 +85,8 @@ SELECT pg_temp.refused($$SELECT etl.pause_pipeline('priv')$$);
 SELECT pg_temp.refused($$SELECT etl.resume_pipeline('priv')$$);
 SELECT pg_temp.refused($$SELECT etl.validate('priv')$$);
 SELECT pg_temp.refused($$SELECT etl.explain_task('priv', 'load')$$);
+SELECT pg_temp.refused($$SELECT etl.report('priv')$$);
+SELECT pg_temp.refused($$SELECT etl.graph('priv')$$);
 SELECT pg_temp.refused($$SELECT etl.add_sql('priv', 'mine', 'SELECT 1')$$);
 SELECT pg_temp.refused($$SELECT etl.alter_task('priv', 'who', command => 'SELECT 1')$$);
 SELECT pg_temp.refused($$SELECT etl.drop_task('priv', 'who')$$);

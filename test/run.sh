@@ -20,6 +20,8 @@ WORK=$(mktemp -d "$TEMP/etl_test.XXXXXX")
 . "$ROOT/test/servers/lib.sh"
 # shellcheck source=test/servers/peers.sh
 . "$ROOT/test/servers/peers.sh"
+# shellcheck source=test/servers/browser.sh
+. "$ROOT/test/servers/browser.sh"
 
 BUILD=$WORK/build
 RESULTS=$WORK/results
@@ -172,10 +174,21 @@ need_faults() {
 	fi
 }
 
+# need_browser sees to the browser that the report page is tested in; without it the test fails.
+need_browser() {
+	# In a shell of its own, because it ends the shell when it fails.
+	if (browser_install); then
+		SERVER_ENV+=" $(browser_env)"
+	fi
+}
+
 layer_tap() {
 	local name log status worst=0
 	if wanted 035_large_load || wanted 045_s3 || wanted 072_publish || wanted 073_monitoring || wanted 080_faults; then
 		need_faults
+	fi
+	if wanted 061_report; then
+		need_browser
 	fi
 	for name in $(names_of "$ROOT/test/t" pl); do
 		log=$WORK/tap_$name.log
@@ -262,6 +275,11 @@ layer_demo() {
 		tail -n $LOG_LINES "$WORK/demo.log"
 		demo stop >/dev/null 2>&1 || true
 		return 1
+	fi
+	if tail -n 1 "$WORK/demo/daily.html" | grep -qx '</html>'; then
+		result ok 'demo/run.sh writes the report page'
+	else
+		result 'not ok' 'demo/run.sh writes the report page'
 	fi
 	demo_says 'both runs succeeded' 'success success' \
 		"SELECT string_agg(state, ' ' ORDER BY run_id) FROM etl.run_status"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measurements, from a bare Debian 12 machine, root or not: prints ratios and times next to what they must reach.
-#   test/bench/run.sh [PART...]    parts: engine waiting extract large load star scd2 checks memory http files kafka demo (default: all)
+#   test/bench/run.sh [PART...]    parts: engine waiting extract large load star scd2 checks memory http files kafka report demo (default: all)
 #   BENCH_ROUNDS (3): repetitions of which the median counts. KEEP=1 keeps the work directory.
 # Both sides of a ratio are measured in turn in the same run, because machines differ and drift. Nothing here is a test:
 # the exit status only says whether the measurements could be made.
@@ -8,7 +8,7 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 PARTS=("$@")
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load star scd2 checks memory http files kafka demo)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(engine waiting extract large load star scd2 checks memory http files kafka report demo)
 ROUNDS=${BENCH_ROUNDS:-3}
 PATH=$PATH:/usr/sbin:/sbin
 TEMP=${TMPDIR:-/tmp}
@@ -498,6 +498,24 @@ part_large() {
 	line "10M rows from shop: private memory of the executor, MB" "$(cat "$WORK/memory")" "under 128"
 	line "10M rows from shop: longest transaction at the source, ms" "$(cat "$WORK/longest")" "one chunk of 200,000 rows"
 	drop_extract large
+}
+
+# report_as ROLE prints the milliseconds of a page as that role, the planning of its queries included.
+report_as() {
+	local i times=()
+	for ((i = 0; i < ROUNDS; i++)); do
+		times+=("$(query -c "SET ROLE $1" -c '\timing on' -c "SELECT length(etl.report('warehouse'))" |
+			sed -nE 's/^Time: ([0-9]+).*/\1/p' | tail -n 1)")
+	done
+	median "${times[@]}"
+}
+
+part_report() {
+	query -c "CREATE ROLE report_owner" -c "GRANT USAGE ON SCHEMA etl TO report_owner" >/dev/null
+	query -v owner=report_owner -f "$BENCH/report_setup.sql" >/dev/null
+	line "report of 60 tasks and 90 runs, ms" "$(report_as postgres)" "under 500"
+	line "the same, for a role under row policies, ms" "$(report_as report_owner)" "under 500"
+	line "the same, kB" "$(query -c "SELECT octet_length(etl.report('warehouse')) / 1000")" "under 1000"
 }
 
 part_demo() {
