@@ -37,7 +37,10 @@ COMMENT ON COLUMN etl.price_list.attempt IS 'Price of an attempt.';
 CREATE VIEW etl.cost_uncounted WITH (security_invoker = true) AS
 SELECT x.task_id, (x.ended_at AT TIME ZONE 'UTC')::date AS day, r.pipeline_id, x.run_id, x.task, x.kind,
        (x.state = 'failed')::integer AS failed, (x.attempt > 1)::integer AS retries,
-       coalesce(x.wall_ms, (extract(epoch FROM x.ended_at - x.started_at) * 1000)::bigint) AS wall_ms,
+       -- A worker that was killed: its time, shared by all that it was to publish at one commit.
+       coalesce(x.wall_ms, (extract(epoch FROM x.ended_at - x.started_at) * 1000 / greatest(1,
+         (SELECT count(*) FROM etl.task_run AS y
+          WHERE y.run_id = x.run_id AND y.worker_pid = x.worker_pid AND y.boot_id = x.boot_id)))::bigint) AS wall_ms,
        coalesce(x.cpu_ms, 0) AS cpu_ms, coalesce(x.rows_read, 0) AS rows_read,
        coalesce(x.rows_inserted, 0) + coalesce(x.rows_updated, 0) + coalesce(x.rows_deleted, 0) AS rows_written,
        coalesce(x.rows_rejected, 0) AS rows_rejected, coalesce(x.bytes_read, 0) AS bytes_read,

@@ -55,6 +55,14 @@ DO $$ BEGIN PERFORM etl.wait_for_run(etl.run_pipeline('killed', wait => false));
 SELECT ok(bool_and(cpu_ms IS NULL AND wall_ms IS NULL AND ended_at > started_at), 'a worker that is gone leaves NULL') FROM etl.task_run WHERE task = 'dies';
 SELECT ok(cpu_s = 0 AND wall_s > 0 AND attempts = 2, 'etl.cost counts it as 0') FROM etl.cost WHERE task = 'dies';
 
+SELECT etl.create_pipeline('killed together', atomic_publish => true);
+SELECT etl.add_load('killed together', 'one', query => 'SELECT id, v FROM c.src', target => 'c.one', key => '{id}');
+SELECT etl.add_sql('killed together', 'dies too', 'SELECT pg_terminate_backend(pg_backend_pid()), pg_terminate_backend(pg_backend_pid()), pg_sleep(60)', depends_on => '{one}');
+SELECT etl.add_load('killed together', 'two', query => 'SELECT id, v FROM c.one', target => 'c.two', key => '{id}', depends_on => '{dies too}');
+DO $$ BEGIN PERFORM etl.wait_for_run(etl.run_pipeline('killed together', wait => false)); END $$;
+SELECT ok(sum(wall_s) <= (SELECT extract(epoch FROM sum(ended_at - started_at)) FROM etl.task_run WHERE task = 'one') + 0.02 AND count(*) = 3,
+          'the time of one worker is counted once') FROM etl.cost WHERE pipeline = 'killed together';
+
 -- Sums and money. Days are moved to the past, as if time had passed.
 DO $$ BEGIN
   FOR i IN 1 .. 600 LOOP
