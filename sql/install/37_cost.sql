@@ -92,7 +92,7 @@ COMMENT ON COLUMN etl.cost_day.buffers_hit IS 'Blocks found in shared buffers.';
 COMMENT ON COLUMN etl.cost_day.buffers_read IS 'Blocks read.';
 COMMENT ON COLUMN etl.cost_day.buffers_written IS 'Blocks written by the workers themselves.';
 CREATE INDEX cost_day_day_idx ON etl.cost_day (day);
-CREATE INDEX cost_day_pipeline_idx ON etl.cost_day (pipeline_id);
+CREATE INDEX cost_day_pipeline_idx ON etl.cost_day (pipeline_id, day);
 
 CREATE TABLE etl.cost_total (
   task_id         bigint NOT NULL,

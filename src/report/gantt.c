@@ -94,6 +94,15 @@ collect(Gantt *gantt)
 	pfree(start);
 }
 
+/* waited_for says whether a task waited for the other end of an edge: tasks that are published together wait for each other's. */
+static bool
+waited_for(const EtlModel *model, int task, const EtlEdge *edge)
+{
+	if (model->task[task].published)
+		return model->task[edge->from].published && !model->task[edge->to].published;
+	return edge->from == task;
+}
+
 /* before returns the task for which a task waited longest; -1: for none. */
 static int
 before(const EtlModel *model, int task)
@@ -102,11 +111,11 @@ before(const EtlModel *model, int task)
 
 	for (int i = 0; i < model->graph->n_edges; i++)
 	{
-		const EtlEdge *edge = &model->graph->edge[i];
+		int to = model->graph->edge[i].to;
 
-		if (edge->from == task && task_end(model, edge->to) > 0 &&
-			(best < 0 || task_end(model, edge->to) > task_end(model, best)))
-			best = edge->to;
+		if (waited_for(model, task, &model->graph->edge[i]) && task_end(model, to) > 0 &&
+			(best < 0 || task_end(model, to) > task_end(model, best)))
+			best = to;
 	}
 	return best;
 }

@@ -53,9 +53,7 @@ compare_spenders(const void *a, const void *b)
 
 /* The days before today, and today, of the view, which gives days in UTC. */
 #define DAYS_OF_COST                                                                                                   \
-	"FROM etl.pipeline AS p JOIN etl.cost AS c ON c.pipeline = p.name AND c.day > (now() AT TIME ZONE 'UTC')::date - " \
-	"$2::integer "                                                                                                     \
-	"WHERE p.pipeline_id = $1 "
+	"FROM etl.cost AS c WHERE c.pipeline_id = $1 AND c.day > (now() AT TIME ZONE 'UTC')::date - $2::integer "
 
 /* read_spenders reads the sums by task. */
 static void

@@ -138,6 +138,7 @@ const char etl_style_sheet[] =
 	"meter{width:100%;min-width:80px}"
 	".split{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:16px "
 	"28px}.split>*{min-width:0}"
+	".checks+p{margin-top:10px}.legend+.wide{margin-top:16px}"
 	"@media(prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}"
 	"@media print{body{background:none}section{break-inside:avoid}nav,.skip{display:none}.wide{overflow:visible}}";
 

@@ -5,7 +5,7 @@
 \pset tuples_only on
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pgtap;
-SELECT plan(76);
+SELECT plan(77);
 
 SELECT rolname AS me FROM pg_roles WHERE rolname = current_user \gset
 CREATE SCHEMA t_rep;
@@ -120,6 +120,16 @@ FROM etl.run AS r, (VALUES ('a', 0, 1), ('b', 0, 5), ('x', 5, 6), ('y', 1, 2), (
 WHERE r.run_id = :cross AND t.run_id = :cross AND v.task = t.task;
 SELECT matches(pg_temp.section(etl.report('t_cross'), 'times'), 'Critical path \(outlined\): <a href="#t\d">b</a> → <a href="#t\d">x</a> → <a href="#t\d">z</a>\. The whole took 7\.0 s',
   'the critical path goes by the longest wait');
+-- Loads that are published at one commit wait for the extracts of all.
+SELECT etl.create_pipeline('t_pub', atomic_publish => true) \g /dev/null
+SELECT etl.add_extract('t_pub', e, source => 't_rep.item', target => 't_pub_raw.' || e, primary_key => '{id}') FROM unnest('{e1,e2}'::text[]) AS e \g /dev/null
+SELECT etl.add_load('t_pub', l, 'SELECT id, v FROM t_pub_raw.e' || right(l, 1), 't_pub_dw.' || l, '{id}') FROM unnest('{l1,l2}'::text[]) AS l \g /dev/null
+SELECT etl.run_pipeline('t_pub', mode => 'inline') AS pub \gset
+UPDATE etl.task_run AS t SET started_at = r.started_at + v.b * interval '1 s', ended_at = r.started_at + v.e * interval '1 s'
+FROM etl.run AS r, (VALUES ('e1', 0, 1), ('e2', 0, 5), ('l1', 5, 7), ('l2', 5, 6)) AS v (task, b, e)
+WHERE r.run_id = :pub AND t.run_id = :pub AND v.task = t.task;
+SELECT matches(pg_temp.section(etl.report('t_pub'), 'times'), 'Critical path \(outlined\): <a href="#t\d">e2</a> → <a href="#t\d">l1</a>\.',
+  'the critical path of a publication');
 
 -- Graphs: of the last run, and of one by its number with the tasks that it had.
 SELECT is(pg_temp.n(etl.graph('t_rep'), ':::(success|failed|upstream_failed)\n'), 5::bigint, 'Mermaid: a class for each task');
