@@ -55,8 +55,8 @@ etl_freshness_draw(StringInfo out, const EtlModel *model)
 	appendStringInfoString(
 		out,
 		"<table><caption class=\"vh\">Freshness of each source and target</caption><thead><tr><th scope=\"col\">Table"
-		"<th scope=\"col\">Source<th scope=\"col\">Task<th scope=\"col\">State<th scope=\"col\">Brought up to date"
-		"<th scope=\"col\">Last changed row<th scope=\"col\">Watermark</thead>\n<tbody>");
+		"<th scope=\"col\">State<th scope=\"col\">Brought up to date<th scope=\"col\">Last changed row"
+		"<th scope=\"col\">Source<th scope=\"col\">Task<th scope=\"col\">Watermark</thead>\n<tbody>");
 	for (uint64 i = 0; i < n; i++)
 	{
 		EtlRow row = etl_model_row(i);
@@ -64,10 +64,7 @@ etl_freshness_draw(StringInfo out, const EtlModel *model)
 
 		appendStringInfoString(out, "<tr><th scope=\"row\">");
 		etl_html_text(out, etl_row_text(&row, "target"));
-		cell(out, &row, "source", 200);
 		appendStringInfoString(out, "<td>");
-		etl_html_text(out, etl_row_text(&row, "task"));
-		appendStringInfo(out, " <span class=\"dim\">%s</span><td>", etl_row_text(&row, "kind"));
 		if (etl_row_isnull(&row, "success") && !stale)
 			etl_section_state(out, ETL_MARK_NONE, "never loaded");
 		else
@@ -80,6 +77,9 @@ etl_freshness_draw(StringInfo out, const EtlModel *model)
 		}
 		append_age(out, &row, "success", "age");
 		append_age(out, &row, "change", "change_age");
+		cell(out, &row, "source", 200);
+		cell(out, &row, "task", 200);
+		appendStringInfo(out, " <span class=\"dim\">%s</span>", etl_row_text(&row, "kind"));
 		cell(out, &row, "watermark", 60);
 		appendStringInfoChar(out, '\n');
 	}
@@ -155,21 +155,22 @@ draw_quarantine(StringInfo out, const EtlModel *model)
 		return;
 	}
 	etl_section_wide(out, "", "Rows in quarantine");
-	appendStringInfoString(out, "<table><caption class=\"vh\">Rows in quarantine</caption><thead><tr><th "
-								"scope=\"col\">Table<th scope=\"col\">Task"
-								"<th scope=\"col\" class=\"num\">Rows<th scope=\"col\">Oldest<th scope=\"col\">Most "
-								"often because</thead>\n<tbody>");
+	appendStringInfoString(
+		out, "<table><caption class=\"vh\">Rows in quarantine</caption><thead><tr><th scope=\"col\">Table<th "
+			 "scope=\"col\" class=\"num\">Rows"
+			 "<th scope=\"col\">Most often because<th scope=\"col\">Oldest<th scope=\"col\">Task</thead>\n<tbody>");
 	for (uint64 i = 0; i < n; i++)
 	{
 		EtlRow row = etl_model_row(i);
 
 		appendStringInfoString(out, "<tr><th scope=\"row\">");
 		etl_html_text(out, etl_row_text(&row, "target"));
-		cell(out, &row, "task", 128);
-		appendStringInfo(out, "<td class=\"num\">%s%s<td class=\"nb\">%s<td class=\"msg\">",
+		appendStringInfo(out, "<td class=\"num\">%s%s<td class=\"msg\">",
 						 etl_row_int64(&row, "total") >= MOST_QUARANTINED ? "at least " : "",
-						 etl_html_count(etl_row_int64(&row, "n")), etl_row_text(&row, "oldest"));
+						 etl_html_count(etl_row_int64(&row, "n")));
 		etl_html_clip(out, etl_row_text(&row, "reason"), 160);
+		appendStringInfo(out, "<td class=\"nb\">%s", etl_row_text(&row, "oldest"));
+		cell(out, &row, "task", 128);
 		appendStringInfoChar(out, '\n');
 	}
 	appendStringInfoString(out, "</tbody></table></div></div>\n");

@@ -254,8 +254,9 @@ draw_task(StringInfo out, const EtlModel *model, int task)
 
 	appendStringInfo(out, "<tr id=\"t%d\"><th scope=\"row\">", task);
 	etl_html_text(out, model->task[task].name);
-	appendStringInfo(out, "<td>%s<td>", model->task[task].gate ? "gate" : model->task[task].kind);
+	appendStringInfoString(out, "<td>");
 	etl_section_state(out, model->task[task].mark, NULL);
+	appendStringInfo(out, "<td>%s", model->task[task].gate ? "gate" : model->task[task].kind);
 	appendStringInfo(out, "<td class=\"num\">%s<td class=\"num\">%s<td class=\"num\">%s<td class=\"num dim\">",
 					 last->attempt > 0 && last->started > 0 ? psprintf("%d", last->attempt) : "",
 					 last->started_text ? last->started_text : "", seconds >= 0 ? etl_html_seconds(seconds) : "");
@@ -281,7 +282,7 @@ etl_last_run_tasks(StringInfo out, const EtlModel *model)
 	appendStringInfoString(out,
 						   "<table><caption class=\"vh\">The tasks, in the order of the graph, with their last attempt "
 						   "in the run</caption>"
-						   "<thead><tr><th scope=\"col\">Task<th scope=\"col\">Kind<th scope=\"col\">State"
+						   "<thead><tr><th scope=\"col\">Task<th scope=\"col\">State<th scope=\"col\">Kind"
 						   "<th scope=\"col\" class=\"num\">Attempts<th scope=\"col\" class=\"num\">Started"
 						   "<th scope=\"col\" class=\"num\">Took<th scope=\"col\" class=\"num\">In earlier runs"
 						   "<th scope=\"col\" class=\"num\">Read<th scope=\"col\" class=\"num\">Inserted"
