@@ -178,7 +178,7 @@ like(run('chosen'), qr/source shop\.chosen has no column "amount" any more/, 'co
 $source->safe_psql('postgres', q{ALTER TABLE foreign_owner ADD COLUMN city text, DROP COLUMN secret; INSERT INTO foreign_owner VALUES (11, 11, 'n', '2024-01-01 01:00+00', 'Rome')});
 is(run('owner'), '', 'owner: goes on') for 1 .. 2;
 is(as_loader('SELECT count(DISTINCT order_id) FROM raw.foreign_owner'), 11, 'owner: with the columns that both have');
-like(as_loader("SELECT string_agg(action, E'\\n' ORDER BY event_id) FROM etl.schema_event JOIN etl.task USING (task_id) WHERE name = 'foreign_owner'"),
+like(as_loader("SELECT string_agg(schema_event.action, E'\\n' ORDER BY event_id) FROM etl.schema_event JOIN etl.task USING (task_id) WHERE name = 'foreign_owner'"),
 	qr/^not taken: must be owner of foreign table foreign_owner \(ALTER FOREIGN TABLE shop\.foreign_owner ADD COLUMN city text;\)\n.*DROP COLUMN secret;\)$/, 'owner: says what to run');
 is(as_loader("SELECT count(*) FROM etl.schema_event JOIN etl.task USING (task_id) WHERE name = 'foreign_owner'"), 2, 'owner: told once');
 $node->safe_psql('postgres', 'ALTER FOREIGN TABLE shop.foreign_owner ADD COLUMN city text, DROP COLUMN secret');
@@ -191,7 +191,7 @@ as_loader('CREATE VIEW dw.amounts AS SELECT order_id, amount FROM raw.used');
 run('used');
 is(last_run('used', 'error_sqlstate'), '22003', 'view: a value that does not fit is an error');
 like(events('used'), qr/amount widened integer -> bigint/, 'view: the event is there');
-like(as_loader("SELECT action FROM etl.schema_event JOIN etl.task USING (task_id) WHERE name = 'used' AND column_name = 'amount'"),
+like(as_loader("SELECT schema_event.action FROM etl.schema_event JOIN etl.task USING (task_id) WHERE name = 'used' AND column_name = 'amount'"),
 	qr/cannot alter type of a column used by a view or rule \(ALTER TABLE raw\.used ALTER COLUMN amount TYPE bigint;\)/, 'view: with the statement');
 as_loader('DROP VIEW dw.amounts');
 is(run('used'), '', 'view: gone');
