@@ -84,10 +84,9 @@ GRANT SELECT (price) ON book TO shelf_reader;
 SELECT etl.create_pipeline('reader', owner => 'shelf_reader') > 0 AND
        etl.add_check('reader', 'price', 'book', 'range', columns => '{price}', min_value => '0', warn => '0') > 0 AND
        etl.add_check('reader', 'nulls', 'book', 'null_pct', columns => '{price}', warn => '0%') > 0 AS added;
-REVOKE USAGE ON SCHEMA etl FROM PUBLIC;
 SELECT check_name, state, measured, samples FROM etl.run_checks('book', 'reader') ORDER BY 1;
 SELECT count(*) FILTER (WHERE l LIKE '%tally%') AS tallies FROM etl.explain_task('reader', 'price') AS l;
-GRANT USAGE ON SCHEMA etl TO PUBLIC;
+GRANT USAGE ON SCHEMA etl TO shelf_reader;
 SELECT check_name, state, measured, samples FROM etl.run_checks('book', 'reader') ORDER BY 1;
 SELECT etl.drop_pipeline('reader');
 DROP OWNED BY shelf_reader;
