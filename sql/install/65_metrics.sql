@@ -92,6 +92,8 @@ SELECT f.pipeline, f.task, f.target, round(extract(epoch FROM f.last_success_at)
        round(extract(epoch FROM clock_timestamp() - f.last_success_at), 3) AS age_s, f.stale::integer AS stale,
        round(extract(epoch FROM clock_timestamp() - m.at), 3) AS watermark_age_s
 FROM etl.freshness AS f
+-- etl.freshness also shows tables of pipelines that the caller does not see but may read.
+JOIN etl.pipeline AS seen ON seen.name = f.pipeline
 LEFT JOIN LATERAL (
   SELECT CASE WHEN w.type = 'timestamptz'::regtype THEN w.value::timestamptz
               ELSE w.value::timestamp AT TIME ZONE 'UTC' END AS at
