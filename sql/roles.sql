@@ -94,6 +94,15 @@ SELECT who || ': ' || can FROM trial ORDER BY who;
 INSERT INTO etl.quarantine (pipeline_id, task_id, run_id, task_run_id, target, reason, error_sqlstate, column_name, row_data, created_at)
 SELECT p.pipeline_id, t.task_id, 1, 1, 'lvl.fact', 'invalid input syntax for type integer: "Ann 4711"', '22P02', 'id', '{"name": "Ann"}', now()
 FROM etl.pipeline AS p JOIN etl.task AS t USING (pipeline_id) WHERE p.name = 'lvl' AND t.name = 'fact';
+WITH r AS (
+  INSERT INTO etl.check_result (pipeline_id, task_id, check_name, check_type, target, state, message, checked_at)
+  SELECT pipeline_id, 1, 'c', 'range', 'lvl.fact', 'fail', 'm', now() FROM etl.pipeline WHERE name = 'lvl' RETURNING check_result_id, pipeline_id)
+INSERT INTO etl.check_sample (check_result_id, n, pipeline_id, row_values) SELECT check_result_id, 1, pipeline_id, '{"name": "Ann"}' FROM r;
+SET ROLE lvl_viewer; SELECT (SELECT count(*) FROM etl.check_result) AS results, (SELECT count(*) FROM etl.check_sample) AS samples;
+SET ROLE lvl_operator; SELECT (SELECT count(*) FROM etl.check_result) AS results, (SELECT count(*) FROM etl.check_sample) AS samples;
+SET ROLE lvl_admin; SELECT (SELECT count(*) FROM etl.check_result) AS results, (SELECT count(*) FROM etl.check_sample) AS samples;
+SET ROLE lvl_owner; SELECT (SELECT count(*) FROM etl.check_result) AS results, (SELECT count(*) FROM etl.check_sample) AS samples;
+RESET ROLE;
 \set seen '(SELECT string_agg(name, \',\' ORDER BY name) FROM etl.pipeline), (SELECT count(*) FROM etl.task), (SELECT count(*) FROM etl.run), (SELECT count(*) FROM etl.task_run), (SELECT count(*) FROM etl.freshness), (SELECT count(*) FROM etl.quarantine), (SELECT string_agg(reason, \',\') FROM etl.quarantine_summary), (SELECT count(*) FROM etl.role_grant WHERE role::text LIKE \'lvl%\')'
 SET ROLE lvl_viewer; SELECT :seen;
 SET ROLE lvl_joined; SELECT :seen;
